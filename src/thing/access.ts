@@ -1,0 +1,127 @@
+import type { Thing } from "./thing.ts";
+
+/** What a bearer token may hold; complete. */
+export const SCOPES = [
+  "thing.read",
+  "thing.write",
+  "thing.report",
+  "thing.manage",
+  "data.read",
+  "data.write",
+  "mqtt.credentials",
+  "gateway.read",
+  "gateway.manage",
+] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** `all`: every Thing of the account, today's and tomorrow's. Otherwise uids of Things. */
+export type GrantedThings =
+  { readonly all: true } | { readonly all: false; readonly uids: ReadonlySet<string> };
+
+export type Grant =
+  | {
+      readonly entity: "things";
+      readonly things: GrantedThings;
+      readonly role: "device" | "consumer";
+      /** May create and replace the Thing Description, never delete it. */
+      readonly definition: boolean;
+    }
+  | { readonly entity: "data"; readonly things: GrantedThings }
+  | { readonly entity: "topics"; readonly patterns: readonly TopicPattern[] };
+
+/** Topic filters of a free-topics grant; an empty string is no right. */
+export type TopicPattern = { readonly pub: string; readonly sub: string };
+
+/** Who was authenticated. `name` stands in logs and in the audit: never a secret. */
+export type Principal =
+  | {
+      readonly kind: "token";
+      readonly name: string;
+      /** `undefined`: the box, and so every account. */
+      readonly account: string | undefined;
+      readonly scopes: ReadonlySet<Scope>;
+    }
+  | {
+      readonly kind: "credential";
+      readonly name: string;
+      /** ULID of the credential. */
+      readonly id: string;
+      readonly account: string;
+      readonly grants: readonly Grant[];
+    };
+
+/** What can be done with a Thing: the scopes, and `thing.define` (PUT and PATCH of the Thing itself). */
+export type Ability =
+  | "thing.read"
+  | "thing.write"
+  | "thing.report"
+  | "thing.define"
+  | "thing.manage"
+  | "data.read"
+  | "data.write";
+
+/** May the principal do this anywhere in the account? Says nothing of a particular Thing. */
+export function mayInAccount(principal: Principal, account: string, scope: Scope): boolean {
+  if (principal.kind === "credential") return false;
+  return isOfAccount(principal, account) && principal.scopes.has(scope);
+}
+
+/** May the principal do this with the box itself (accounts, tokens of any account, free topics)? */
+export function mayInGateway(principal: Principal, scope: Scope): boolean {
+  return (
+    principal.kind === "token" && principal.account === undefined && principal.scopes.has(scope)
+  );
+}
+
+export function isOfAccount(principal: Principal, account: string): boolean {
+  return principal.account === undefined || principal.account === account;
+}
+
+/** May the principal do this with this Thing (or, with `undefined`, with one that is yet to be made)? */
+export function mayOnThing(
+  principal: Principal,
+  account: string,
+  thing: Pick<Thing, "uid"> | undefined,
+  ability: Ability,
+): boolean {
+  if (!isOfAccount(principal, account)) return false;
+  if (principal.kind === "token") {
+    return principal.scopes.has(ability === "thing.define" ? "thing.manage" : ability);
+  }
+  return principal.grants.some((grant) => grantCovers(grant, thing, ability));
+}
+
+/** Does the principal hold any grant or scope that touches this Thing? Decides who is told of refusals. */
+export function touchesThing(principal: Principal, thing: Thing): boolean {
+  if (!isOfAccount(principal, thing.account)) return false;
+  if (principal.kind === "token") return true;
+  return principal.grants.some(
+    (grant) => grant.entity !== "topics" && isGranted(grant.things, thing),
+  );
+}
+
+function grantCovers(
+  grant: Grant,
+  thing: Pick<Thing, "uid"> | undefined,
+  ability: Ability,
+): boolean {
+  if (grant.entity === "topics" || !isGranted(grant.things, thing)) return false;
+  if (grant.entity === "data") return ability === "data.read" || ability === "data.write";
+  switch (ability) {
+    case "thing.read":
+    case "thing.write":
+      return true;
+    case "thing.report":
+      return grant.role === "device";
+    case "thing.define":
+      return grant.definition;
+    case "thing.manage":
+    case "data.read":
+    case "data.write":
+      return false;
+  }
+}
+
+function isGranted(things: GrantedThings, thing: Pick<Thing, "uid"> | undefined): boolean {
+  return things.all || (thing !== undefined && things.uids.has(thing.uid));
+}
