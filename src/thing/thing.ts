@@ -80,5 +80,5 @@ export function isAffordanceName(name: string): boolean {
   if (name === "" || name === "." || name === "..") return false;
   if (name.length > 2 * AFFORDANCE_CODE_POINTS_MAX || !name.isWellFormed()) return false;
   if (NOT_IN_AFFORDANCE_NAME.test(name)) return false;
-  return [...name].length <= AFFORDANCE_CODE_POINTS_MAX;
+  return Array.from(name).length <= AFFORDANCE_CODE_POINTS_MAX;
 }
