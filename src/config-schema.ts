@@ -1,0 +1,229 @@
+import { isIP } from "node:net";
+import { z } from "zod";
+import { LIMITS } from "./limits.ts";
+import { isAccountName } from "./thing/thing.ts";
+import { isTopicFilter } from "./thing/topics.ts";
+
+/** What a fault and `docs/configuration.md` say of a key, and how its environment variable reads. */
+type KeyNotes = {
+  readonly expected: string;
+  readonly why: string;
+  /** Text that is not of the kind is returned as it is: the schema then refuses it. */
+  readonly fromText: (text: string) => unknown;
+};
+const NOTES = z.registry<KeyNotes>();
+
+const HISTORY_ROWS_MAX = 100_000_000;
+const HISTORY_DAYS_MAX = 36_500;
+
+/** Every key of the configuration, its default, its bounds and the reason for it. */
+const SHAPES = {
+  store: {
+    path: text("./data", "a path", "where everything is kept; relative to the working directory"),
+    gather_ms: integer(
+      0,
+      1_000,
+      0,
+      "how long a commit waits for company, ms; 0 adapts to the load, 100 or more spares an SD card",
+    ),
+  },
+  mqtt: {
+    host: host("address the MQTT listener binds to"),
+    port: port(1883, "TCP port of MQTT; 0 picks a free one"),
+    free_topics: flag(false, "let credentials be granted plain topics outside the gateway's own"),
+    refused_filters: filters("topic filters that every SUBSCRIBE is refused (0x80)"),
+  },
+  http: {
+    host: host("address the HTTP listener binds to"),
+    port: port(8080, "TCP port of HTTP; 0 picks a free one"),
+  },
+  limits: limits(),
+  bootstrap: {
+    account: z
+      .string()
+      .refine(isAccountName)
+      .default("site")
+      .register(NOTES, {
+        expected: "an account name: 1 to 64 of A-Z a-z 0-9 _ -, not a reserved one",
+        why: "the account made at the first start",
+        fromText: (given) => given,
+      }),
+    admin_token: z
+      .string()
+      .regex(/^slu_[A-Za-z0-9_-]{20,}$/)
+      .optional()
+      .register(NOTES, {
+        expected: "slu_ and at least 20 of A-Z a-z 0-9 _ -",
+        why: "the first admin token, used at the first start only; without it one is made",
+        fromText: (given) => given,
+      }),
+  },
+  history: {
+    property_rows: rows(1_000_000, "property values"),
+    property_days: days(90, "property values"),
+    event_rows: rows(200_000, "events"),
+    event_days: days(365, "events"),
+    action_rows: rows(100_000, "finished action requests"),
+    action_days: days(90, "finished action requests"),
+    data_rows: rows(200_000, "raw data objects"),
+    data_days: days(90, "raw data objects"),
+  },
+  clock: {
+    trust: oneOf(
+      ["auto", "always"],
+      "auto",
+      "auto: believe the time once systemd-timesyncd does, where it runs; always: at once",
+    ),
+  },
+  log: {
+    level: oneOf(["error", "warn", "info", "debug"], "info", "the least severe records written"),
+  },
+};
+
+/** The whole configuration. Whatever it parses is frozen; what is missing has its default. */
+export const CONFIG_SCHEMA = z
+  .strictObject({
+    store: z.strictObject(SHAPES.store).readonly().prefault({}),
+    mqtt: z.strictObject(SHAPES.mqtt).readonly().prefault({}),
+    http: z.strictObject(SHAPES.http).readonly().prefault({}),
+    limits: z.strictObject(SHAPES.limits).readonly().prefault({}),
+    bootstrap: z.strictObject(SHAPES.bootstrap).readonly().prefault({}),
+    history: z.strictObject(SHAPES.history).readonly().prefault({}),
+    clock: z.strictObject(SHAPES.clock).readonly().prefault({}),
+    log: z.strictObject(SHAPES.log).readonly().prefault({}),
+  })
+  .readonly();
+
+export type ConfigKey = Pick<KeyNotes, "expected" | "why" | "fromText"> & {
+  readonly section: string;
+  readonly key: string;
+  /** The name of its environment variable. */
+  readonly variable: string;
+  /** `undefined`: there is none, the key is optional. */
+  readonly default: unknown;
+};
+
+/** Every key there is, in the order of the sections. */
+export const CONFIG_KEYS: readonly ConfigKey[] = listKeys(SHAPES);
+
+type Shapes = Readonly<Record<string, Readonly<Record<string, z.ZodType>>>>;
+
+function listKeys(shapes: Shapes): readonly ConfigKey[] {
+  return Object.entries(shapes).flatMap(([section, shape]) =>
+    Object.entries(shape).map(([key, schema]) => {
+      const notes = NOTES.get(schema);
+      if (notes === undefined) throw new Error(`configuration key ${section}.${key} has no notes`);
+      const variable = `SLUICE_${section}__${key}`.toUpperCase();
+      return { ...notes, section, key, variable, default: schema.parse(undefined) };
+    }),
+  );
+}
+
+function text(fallback: string, expected: string, why: string) {
+  return z
+    .string()
+    .min(1)
+    .regex(/^[^\0]*$/)
+    .default(fallback)
+    .register(NOTES, { expected, why, fromText: (given) => given });
+}
+
+function integer(min: number, max: number, fallback: number, why: string) {
+  return z
+    .int()
+    .min(min)
+    .max(max)
+    .default(fallback)
+    .register(NOTES, {
+      expected: `an integer from ${min} to ${max}`,
+      why,
+      fromText: (given) => (/^-?\d+$/.test(given) ? Number(given) : given),
+    });
+}
+
+function flag(fallback: boolean, why: string) {
+  return z
+    .boolean()
+    .default(fallback)
+    .register(NOTES, {
+      expected: "true or false",
+      why,
+      fromText: (given) => (given === "true" ? true : given === "false" ? false : given),
+    });
+}
+
+function oneOf<const Word extends string>(
+  words: readonly [Word, ...Word[]],
+  fallback: NoInfer<Word>,
+  why: string,
+) {
+  return z
+    .enum(words)
+    .optional()
+    .transform((given): Word => given ?? fallback)
+    .register(NOTES, {
+      expected: `one of ${words.join(", ")}`,
+      why,
+      fromText: (given) => given,
+    });
+}
+
+/** RFC 1123 §2.1, wide enough for what resolvers take. */
+const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*$/;
+const ALL_NUMERIC = /^[\d.]+$/;
+
+function host(why: string) {
+  return z
+    .string()
+    .refine((given) => isIP(given) !== 0 || (HOST_NAME.test(given) && !ALL_NUMERIC.test(given)))
+    .default("127.0.0.1")
+    .register(NOTES, {
+      expected: "an IP address or a host name",
+      why,
+      fromText: (given) => given,
+    });
+}
+
+function port(fallback: number, why: string) {
+  return integer(0, 65_535, fallback, why);
+}
+
+function filters(why: string) {
+  return z
+    .array(z.string().refine(isTopicFilter))
+    .default(() => [])
+    .readonly()
+    .register(NOTES, {
+      expected: "an array of topic filters",
+      why,
+      fromText: listFromText,
+    });
+}
+
+/** A JSON array (a filter may hold a comma), or a list with commas between. */
+function listFromText(given: string): unknown {
+  if (given.trim() === "") return [];
+  if (!given.trimStart().startsWith("[")) return given.split(",").map((item) => item.trim());
+  try {
+    return JSON.parse(given);
+  } catch {
+    return given;
+  }
+}
+
+function rows(fallback: number, what: string) {
+  return integer(1, HISTORY_ROWS_MAX, fallback, `${what} kept in all; the oldest go first`);
+}
+
+function days(fallback: number, what: string) {
+  return integer(0, HISTORY_DAYS_MAX, fallback, `days ${what} are kept; 0: no bound by age`);
+}
+
+function limits() {
+  return Object.fromEntries(
+    Object.entries(LIMITS).map(([name, row]) => [
+      name,
+      integer(row.min, row.max, row.default, row.why),
+    ]),
+  );
+}

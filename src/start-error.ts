@@ -1,0 +1,64 @@
+/** What the daemon ends with: the codes of sysexits.h that a supervisor can act on. */
+export const EXIT = {
+  stopped: 0,
+  /** Wrong command line: never restarted. */
+  usage: 64,
+  /** The store cannot be read or written: an operator looks at the disk. */
+  storage: 74,
+  /** May work the next time: a port in use, another process on the store, a crash. */
+  tryAgain: 75,
+  /** The configuration cannot work: never restarted. */
+  configuration: 78,
+} as const;
+
+export type FailureCode = Exclude<(typeof EXIT)[keyof typeof EXIT], 0>;
+export type ExitCode = FailureCode | typeof EXIT.stopped;
+
+/** The gateway cannot start, or cannot go on, for a reason that decides the exit code. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+  readonly exitCode: FailureCode;
+
+  constructor(exitCode: FailureCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
+}
+
+/** Codes of system and LevelDB errors; an error is judged by the first code in its cause chain. */
+const CODES: Readonly<Record<string, FailureCode>> = {
+  EADDRINUSE: EXIT.tryAgain,
+  EADDRNOTAVAIL: EXIT.tryAgain, // The interface may come up later.
+  LEVEL_LOCKED: EXIT.tryAgain,
+  ENOTFOUND: EXIT.configuration, // A listener's host name.
+  ENOSPC: EXIT.storage,
+  EDQUOT: EXIT.storage,
+  EIO: EXIT.storage,
+  EROFS: EXIT.storage,
+  ENOTDIR: EXIT.storage,
+  EMFILE: EXIT.tryAgain,
+  LEVEL_CORRUPTION: EXIT.storage,
+  LEVEL_IO_ERROR: EXIT.storage,
+  "storage-full": EXIT.storage,
+  "storage-failed": EXIT.storage,
+};
+
+const CAUSES_MAX = 10;
+
+/** The exit code for anything thrown. What is not known may work the next time. */
+export function exitCodeOf(error: unknown): FailureCode {
+  let storage = false;
+  let cause: unknown = error;
+  for (let depth = 0; depth < CAUSES_MAX && cause instanceof Error; depth++, cause = cause.cause) {
+    if (cause instanceof StartError) return cause.exitCode;
+    const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
+    if (code === "EACCES" || code === "EPERM") {
+      const isListener = "syscall" in cause && cause.syscall === "listen";
+      return isListener ? EXIT.configuration : EXIT.storage;
+    }
+    const known = CODES[code];
+    if (known === EXIT.storage) storage = true;
+    else if (known !== undefined) return known;
+  }
+  return storage ? EXIT.storage : EXIT.tryAgain;
+}
