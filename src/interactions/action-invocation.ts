@@ -1,0 +1,235 @@
+import { GatewayError } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
+import {
+  isFinal,
+  type ActionDeadline,
+  type ActionRequest,
+  type ActionStatus,
+} from "../store/action-requests.ts";
+import type { Json, JsonObject } from "../thing/json.ts";
+import type { ActionAffordance, Thing } from "../thing/thing.ts";
+import { actionStatusTopic } from "../thing/topics.ts";
+import { actionRequestObject } from "./action-request-object.ts";
+import { authoriseOnThing, type ThingRequest } from "./authorise.ts";
+import type { InteractionDeps } from "./deps.ts";
+import { checkValue, ownMember, refuseOthers, requireObject } from "./payload.ts";
+
+export type ActionOutcome = { readonly thing: Thing; readonly request: ActionRequest };
+
+type OnAction = ThingRequest & { readonly name: string };
+
+/**
+ * Requests an action: `{"input"?, "timeout"?}`. Synchronous, as every interaction.
+ * @throws GatewayError `forbidden`, `unknown-thing`, `unknown-affordance`, `malformed`,
+ * `unknown-member`, `schema-violation`, `too-large`, `limit-reached`.
+ */
+export function requestAction(
+  deps: InteractionDeps,
+  on: OnAction & { readonly body: Json },
+): ActionOutcome {
+  const thing = authoriseOnThing(deps, on, "thing.write");
+  const action = findAction(thing, on.name);
+  const body = requireObject(on.body, `{${JSON.stringify(on.name)}: {"input": …}}`);
+  refuseOthers(body, ["input", "timeout"], `/${on.name}`);
+  const input = checkPart(deps, action.input, ownMember(body, "input"), `${on.name}/input`);
+  const timeToLiveMs = readTimeout(ownMember(body, "timeout"));
+  const { requests, changes } = deps.store;
+  if (requests.countUnfinishedOf(thing.number) >= deps.limits.pending_actions_per_thing) {
+    const bound = deps.limits.pending_actions_per_thing;
+    throw new GatewayError(
+      "limit-reached",
+      `${thing.id} has ${bound} unfinished action requests (limits.pending_actions_per_thing)`,
+    );
+  }
+  const moment = { at: deps.clock.wallMs(), sequence: changes.nextSequence };
+  const request: ActionRequest = {
+    thing: thing.number,
+    name: on.name,
+    moment,
+    status: "pending",
+    ...(input === undefined ? {} : { input }),
+    revision: moment.sequence,
+    deadline: makeDeadline(deps, timeToLiveMs),
+  };
+  return commitRequest(deps, thing, request);
+}
+
+/**
+ * A device's report on a request: `{"status", "output"?, "error"?}`; `href` may stand beside them.
+ * @throws GatewayError as `requestAction`, and `unknown-action-request`, `action-finished`.
+ */
+export function reportAction(
+  deps: InteractionDeps,
+  on: OnAction & { readonly id: string; readonly body: Json },
+): ActionOutcome {
+  const thing = authoriseOnThing(deps, on, "thing.report");
+  const request = findRequest(deps, thing, on);
+  const body = requireObject(on.body, '{"status": …}');
+  refuseOthers(body, ["href", "status", "output", "error", ...ECHOED_MEMBERS], `/${on.name}`);
+  const status = readStatus(ownMember(body, "status"));
+  if (isFinal(request.status)) {
+    const detail = `request ${on.id} of ${thing.id}/${on.name} is ${request.status}`;
+    throw new GatewayError("action-finished", detail);
+  }
+  const { output: schema } = findAction(thing, on.name);
+  const given = ownMember(body, "output");
+  const output =
+    given === undefined ? undefined : checkPart(deps, schema, given, `${on.name}/output`);
+  const error = checkPart(deps, undefined, ownMember(body, "error"), `${on.name}/error`);
+  return changeRequest(deps, thing, request, status, {
+    ...(output === undefined ? {} : { output }),
+    ...(error === undefined ? {} : { error }),
+  });
+}
+
+/**
+ * Withdraws a request that the device has not taken up.
+ * @throws GatewayError `action-running`, and what `findActionRequest` throws.
+ */
+export function cancelAction(
+  deps: InteractionDeps,
+  on: OnAction & { readonly id: string },
+): ActionOutcome | "removed" {
+  const thing = authoriseOnThing(deps, on, "thing.write");
+  const request = findRequest(deps, thing, on);
+  if (request.status === "pending") return changeRequest(deps, thing, request, "cancelled", {});
+  if (!isFinal(request.status)) {
+    const detail = `request ${on.id} of ${thing.id}/${on.name} is ${request.status}`;
+    throw new GatewayError("action-running", detail);
+  }
+  deps.store.requests.delete(request);
+  return "removed";
+}
+
+/** @throws GatewayError `forbidden`, `unknown-thing`, `unknown-affordance`, `unknown-action-request`. */
+export function findActionRequest(
+  deps: InteractionDeps,
+  on: OnAction & { readonly id: string },
+): ActionOutcome {
+  const thing = authoriseOnThing(deps, on, "thing.read");
+  return { thing, request: findRequest(deps, thing, on) };
+}
+
+/** Ends a request from within: it expired, or no session could hold it. No-op if it has finished. */
+export function endRequest(
+  deps: InteractionDeps,
+  request: ActionRequest,
+  end: { readonly status: "expired" | "failed"; readonly error?: JsonObject },
+): void {
+  const thing = deps.store.things.byNumber(request.thing);
+  const now = deps.store.requests.get(request.thing, request.name, request.moment);
+  if (thing === undefined || now === undefined || isFinal(now.status)) return;
+  changeRequest(deps, thing, now, end.status, end.error === undefined ? {} : { error: end.error });
+}
+
+// What a device gets in a request and may send back with its report.
+const ECHOED_MEMBERS = ["input", "timeRequested", "timeCompleted"];
+
+const REPORTABLE: readonly (readonly [given: string, status: ActionStatus])[] = [
+  ["received", "received"],
+  ["running", "running"],
+  ["completed", "completed"],
+  ["failed", "failed"],
+  ["error", "failed"],
+  ["cancelled", "cancelled"],
+];
+
+function readStatus(given: Json | undefined): ActionStatus {
+  const row = REPORTABLE.find(([name]) => name === given);
+  if (row !== undefined) return row[1];
+  const known = REPORTABLE.map(([name]) => name).join(", ");
+  throw new GatewayError("malformed", `expected a status, one of ${known}`);
+}
+
+function readTimeout(given: Json | undefined): number {
+  const longestMs = FIXED_LIMITS.actionTimeToLiveS * 1000;
+  if (given === undefined) return longestMs;
+  if (typeof given !== "number" || !(given > 0)) {
+    throw new GatewayError("malformed", "timeout is a number of seconds above 0");
+  }
+  return Math.min(given * 1000, longestMs);
+}
+
+function makeDeadline(deps: InteractionDeps, timeToLiveMs: number): ActionDeadline {
+  return {
+    timeToLiveMs,
+    bootId: deps.clock.bootId,
+    requestedMonotonicMs: deps.clock.monotonicMs(),
+    isSynced: deps.clock.isSynced(),
+  };
+}
+
+function findAction(thing: Thing, name: string): ActionAffordance {
+  const action = thing.actions.get(name);
+  if (action !== undefined) return action;
+  throw new GatewayError("unknown-affordance", `${thing.id} has no action ${name}`);
+}
+
+function findRequest(
+  deps: InteractionDeps,
+  thing: Thing,
+  on: { readonly name: string; readonly id: string },
+): ActionRequest {
+  findAction(thing, on.name);
+  const moment = deps.store.ids.momentOf(on.id);
+  const request =
+    moment === undefined ? undefined : deps.store.requests.get(thing.number, on.name, moment);
+  if (request !== undefined) return request;
+  throw new GatewayError(
+    "unknown-action-request",
+    `there is no request ${on.id} of ${thing.id}/${on.name}`,
+  );
+}
+
+function checkPart(
+  deps: InteractionDeps,
+  schema: JsonObject | undefined,
+  value: Json | undefined,
+  path: string,
+): Json | undefined {
+  if (value === undefined) {
+    if (schema === undefined) return undefined;
+    throw new GatewayError("schema-violation", `${path} is missing`, {
+      faults: [{ pointer: `/${path}`, detail: "is required by its DataSchema" }],
+    });
+  }
+  const bytesMax = deps.limits.value_bytes;
+  return checkValue(schema, value, { pointer: `/${path}`, what: path, bytesMax });
+}
+
+function changeRequest(
+  deps: InteractionDeps,
+  thing: Thing,
+  before: ActionRequest,
+  status: ActionStatus,
+  result: { readonly output?: Json; readonly error?: Json },
+): ActionOutcome {
+  const completed = isFinal(status) ? { completedAt: deps.clock.wallMs() } : {};
+  const revision = deps.store.changes.nextSequence;
+  return commitRequest(deps, thing, { ...before, ...result, ...completed, status, revision });
+}
+
+/** The change, the request's present state and what sessions are owed of it: one batch. */
+function commitRequest(deps: InteractionDeps, thing: Thing, request: ActionRequest): ActionOutcome {
+  const { name, moment, status, input, output, error } = request;
+  deps.store.changes.append({
+    class: "action",
+    thing: thing.number,
+    at: request.completedAt ?? deps.clock.wallMs(),
+    name,
+    request: moment.sequence,
+    requestedAt: moment.at,
+    status,
+    ...(input === undefined ? {} : { input }),
+    ...(output === undefined ? {} : { output }),
+    ...(error === undefined ? {} : { error }),
+  });
+  deps.store.requests.put(request);
+  deps.publish({
+    topic: actionStatusTopic(thing, name),
+    payload: JSON.stringify(actionRequestObject(deps.store, thing, request)),
+    thing,
+    kind: status === "pending" ? { is: "action-request", name, moment } : { is: "other" },
+  });
+  return { thing, request };
+}

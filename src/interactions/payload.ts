@@ -1,0 +1,96 @@
+import { GatewayError, type Fault } from "../errors.ts";
+import { compileDataSchema, type CompiledSchema } from "../thing/data-schema.ts";
+import { isJsonObject, type Json, type JsonObject } from "../thing/json.ts";
+
+/**
+ * The value under the one key a payload should have.
+ * @throws GatewayError `malformed` if the key is missing, `unknown-member` if there are others.
+ */
+export function keyedValue(body: Json, name: string): Json {
+  const object = requireObject(body, `an object {${JSON.stringify(name)}: …}`);
+  const value = ownMember(object, name);
+  if (value === undefined) {
+    throw new GatewayError("malformed", `expected an object with the member ${name}`);
+  }
+  refuseOthers(object, [name], "");
+  return value;
+}
+
+/** @throws GatewayError `malformed`. */
+export function requireObject(body: Json, expected: string): JsonObject {
+  if (isJsonObject(body)) return body;
+  throw new GatewayError("malformed", `expected ${expected}`);
+}
+
+/** A member of the object itself, never of its prototype. */
+export function ownMember(object: JsonObject, name: string): Json | undefined {
+  return Object.hasOwn(object, name) ? object[name] : undefined;
+}
+
+/** @throws GatewayError `unknown-member`, naming each. */
+export function refuseOthers(object: JsonObject, known: readonly string[], pointer: string): void {
+  const others = Object.keys(object).filter((member) => !known.includes(member));
+  if (others.length === 0) return;
+  const faults = others.map((member) => ({
+    pointer: `${pointer}/${escapePointer(member)}`,
+    detail: `not a known member here; known: ${known.join(", ")}`,
+  }));
+  throw new GatewayError("unknown-member", `unknown members: ${others.join(", ")}`, { faults });
+}
+
+/** RFC 6901 §3. */
+export function escapePointer(member: string): string {
+  return member.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+// Compiled once per revision: a new revision of a Thing has new schema objects.
+const compiledSchemas = new WeakMap<JsonObject, CompiledSchema>();
+
+function compiled(schema: JsonObject): CompiledSchema {
+  let check = compiledSchemas.get(schema);
+  if (check === undefined) {
+    check = compileDataSchema(schema);
+    compiledSchemas.set(schema, check);
+  }
+  return check;
+}
+
+/**
+ * Checks a value against a DataSchema and a size, and returns it (converted, if the schema says
+ * `sluice:coerce`).
+ * @throws GatewayError `schema-violation` with pointers below `pointer`, `too-large`.
+ */
+export function checkValue(
+  schema: JsonObject | undefined,
+  value: Json,
+  at: { readonly pointer: string; readonly what: string; readonly bytesMax: number },
+): Json {
+  requireSize(value, at);
+  if (schema === undefined) return value;
+  const outcome = compiled(schema)(value);
+  if (outcome.ok) return outcome.value;
+  throw violation(at.what, at.pointer, outcome.faults);
+}
+
+/** @throws GatewayError `too-large`. */
+export function requireSize(
+  value: Json,
+  at: { readonly what: string; readonly bytesMax: number },
+): void {
+  // Numbers and booleans are small; measuring text costs time on the hot path.
+  if (typeof value === "number" || typeof value === "boolean" || value === null) return;
+  const bytes = Buffer.byteLength(JSON.stringify(value));
+  if (bytes > at.bytesMax) {
+    const detail = `${at.what} has ${bytes} bytes of JSON; limits.value_bytes is ${at.bytesMax}`;
+    throw new GatewayError("too-large", detail);
+  }
+}
+
+export function violation(what: string, pointer: string, faults: readonly Fault[]): GatewayError {
+  const below = faults.map((fault) => ({ ...fault, pointer: pointer + fault.pointer }));
+  const first = below[0];
+  const detail = first === undefined ? "" : `: ${first.pointer} ${first.detail}`;
+  return new GatewayError("schema-violation", `${what} does not match its DataSchema${detail}`, {
+    faults: below,
+  });
+}

@@ -1,0 +1,131 @@
+import { GatewayError } from "../errors.ts";
+import { historyKey } from "../store/keys.ts";
+import type { PropertyState } from "../store/properties.ts";
+import { mayOnThing, type Principal } from "../thing/access.ts";
+import type { Json, JsonObject } from "../thing/json.ts";
+import type { PropertyAffordance, Thing } from "../thing/thing.ts";
+import { propertyStatusTopic } from "../thing/topics.ts";
+import { authoriseOnThing, forbidden, type ThingRequest } from "./authorise.ts";
+import type { InteractionDeps } from "./deps.ts";
+import { checkValue, escapePointer, ownMember, refuseOthers, requireObject } from "./payload.ts";
+
+export type PropertyUpdateOutcome = {
+  readonly thing: Thing;
+  /** As accepted: after conversion. `writeOnly` properties are null. */
+  readonly values: JsonObject;
+  readonly sequence: number;
+  /** Members of the payload that were left aside. */
+  readonly ignored: readonly string[];
+};
+
+/**
+ * Sets one property from `{"name": value}`. Synchronous: the order of calls is the order of the log.
+ * The rows are in the open batch when it returns; acknowledge when that is on disk.
+ * @throws GatewayError `forbidden`, `unknown-thing`, `unknown-affordance`, `read-only`, `malformed`,
+ * `unknown-member`, `schema-violation`, `too-large`; then nothing was changed.
+ */
+export function updateProperty(
+  deps: InteractionDeps,
+  request: ThingRequest & {
+    readonly name: string;
+    readonly body: Json;
+    /** What to do with further keys: HTTP refuses them, MQTT takes the named one. */
+    readonly others: "refuse" | "ignore";
+  },
+): PropertyUpdateOutcome {
+  const thing = authoriseWrite(deps, request);
+  const { name } = request;
+  const affordance = settableProperty(thing, request.principal, name);
+  const body = requireObject(request.body, `an object {${JSON.stringify(name)}: value}`);
+  const value = ownMember(body, name);
+  if (value === undefined) {
+    throw new GatewayError("malformed", `expected an object with the member ${name}`);
+  }
+  if (request.others === "refuse") refuseOthers(body, [name], "");
+  const ignored = Object.keys(body).filter((member) => member !== name);
+  const checked = checkProperty(deps, affordance, value);
+  return { ...commitValues(deps, thing, [[affordance, checked]]), ignored };
+}
+
+/** Sets several properties from `{"name": value, …}`, all or nothing; else like `updateProperty`. */
+export function updateProperties(
+  deps: InteractionDeps,
+  request: ThingRequest & { readonly body: Json },
+): PropertyUpdateOutcome {
+  const thing = authoriseWrite(deps, request);
+  const entries = Object.entries(requireObject(request.body, "an object of property values"));
+  if (entries.length === 0) throw new GatewayError("malformed", "expected at least one property");
+  const checked = entries.map(([name, value]) => {
+    const affordance = settableProperty(thing, request.principal, name);
+    return [affordance, checkProperty(deps, affordance, value)] as const;
+  });
+  return { ...commitValues(deps, thing, checked), ignored: [] };
+}
+
+function authoriseWrite(deps: InteractionDeps, request: ThingRequest): Thing {
+  const { principal, account } = request;
+  const found = deps.store.things.find(account, request.thing);
+  const ability = mayOnThing(principal, account, found, "thing.report")
+    ? "thing.report"
+    : "thing.write";
+  return authoriseOnThing(deps, request, ability);
+}
+
+/** The affordance, if the principal may set it: a read-only one takes the right to report. */
+function settableProperty(thing: Thing, principal: Principal, name: string): PropertyAffordance {
+  const affordance = thing.properties.get(name);
+  if (affordance === undefined) {
+    throw new GatewayError("unknown-affordance", `${thing.id} has no property ${name}`);
+  }
+  const { readOnly } = affordance;
+  if (mayOnThing(principal, thing.account, thing, readOnly ? "thing.report" : "thing.write")) {
+    return affordance;
+  }
+  if (readOnly) throw new GatewayError("read-only", `${thing.id}/${name} is read-only`);
+  throw forbidden(principal, `thing.write on ${thing.account}/${thing.id}`);
+}
+
+function checkProperty(deps: InteractionDeps, affordance: PropertyAffordance, value: Json): Json {
+  return checkValue(affordance.schema, value, {
+    pointer: `/${escapePointer(affordance.name)}`,
+    what: `the value of ${affordance.name}`,
+    bytesMax: deps.limits.value_bytes,
+  });
+}
+
+type AcceptedValue = readonly [affordance: PropertyAffordance, value: Json];
+
+/** The change, the state, its history and what sessions are owed of it: one batch. */
+function commitValues(
+  deps: InteractionDeps,
+  thing: Thing,
+  accepted: readonly AcceptedValue[],
+): Omit<PropertyUpdateOutcome, "ignored"> {
+  const { store } = deps;
+  const at = deps.clock.wallMs();
+  const readable = accepted.filter(([{ writeOnly }]) => !writeOnly);
+  const hidden = accepted.filter(([{ writeOnly }]) => writeOnly).map(([{ name }]) => name);
+  const sequence = store.changes.append({
+    class: "property",
+    thing: thing.number,
+    at,
+    values: Object.fromEntries(readable.map(([{ name }, value]) => [name, value])),
+    ...(hidden.length === 0 ? {} : { writeOnly: hidden }),
+  });
+  for (const [{ name }, value] of readable) {
+    const state: PropertyState = { value, at, sequence };
+    store.properties.set(thing.number, name, state);
+    const source = { thing: thing.number, of: "property", name } as const;
+    store.commit.put(historyKey(source, { at, sequence }), "");
+  }
+  for (const [{ name }, value] of accepted) {
+    deps.publish({
+      topic: propertyStatusTopic(thing, name),
+      payload: JSON.stringify({ [name]: value }),
+      thing,
+      kind: { is: "property" },
+    });
+  }
+  const shown = accepted.map(([{ name, writeOnly }, value]) => [name, writeOnly ? null : value]);
+  return { thing, values: Object.fromEntries(shown), sequence };
+}

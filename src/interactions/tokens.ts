@@ -1,0 +1,126 @@
+import { GatewayError } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
+import { generateToken, hashGenerated, isGeneratedSecret, lookupDigest } from "../secrets.ts";
+import type { Client, Token } from "../store/tokens.ts";
+import { SCOPES, type Scope } from "../thing/access.ts";
+import type { InteractionDeps } from "./deps.ts";
+
+/** A secret is in the one answer that made it, and nowhere else. */
+export type IssuedToken = { readonly token: Token; readonly text: string };
+
+/**
+ * Makes a bearer token. The caller has authorised it.
+ * @throws GatewayError `unknown-account`, `limit-reached`.
+ */
+export function createToken(
+  deps: InteractionDeps,
+  wanted: Pick<Token, "account" | "description" | "expiresAt" | "client" | "scopes">,
+  text: string = generateToken(deps.random),
+): IssuedToken {
+  const { tokens, clients, accounts, ids } = deps.store;
+  const { account, description, expiresAt, client, scopes } = wanted;
+  if (account !== undefined && !accounts.has(account)) {
+    throw new GatewayError("unknown-account", `there is no account ${account}`);
+  }
+  forgetExpiredTokens(deps);
+  if (tokens.count + clients.count >= deps.limits.tokens) {
+    const detail = `there are ${deps.limits.tokens} tokens and clients (limits.tokens)`;
+    throw new GatewayError("limit-reached", detail);
+  }
+  const token: Token = {
+    ulid: ids.next(),
+    digest: lookupDigest(text),
+    scopes: [...new Set(scopes)],
+    created: deps.clock.wallMs(),
+    ...(account === undefined ? {} : { account }),
+    ...(description === undefined ? {} : { description }),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+    ...(client === undefined ? {} : { client }),
+  };
+  tokens.put(token);
+  return { token, text };
+}
+
+/** Client ids as they are shown and sent: `app::<ULID>`. */
+const CLIENT_PREFIX = "app::";
+
+export function clientIdOf(client: Client): string {
+  return CLIENT_PREFIX + client.ulid;
+}
+
+/**
+ * Makes an OAuth 2 client of an account. The caller has authorised it.
+ * @throws GatewayError `limit-reached`.
+ */
+export function createClient(
+  deps: InteractionDeps,
+  wanted: Pick<Client, "account" | "description" | "scopes">,
+): { readonly client: Client; readonly secret: string } {
+  const { tokens, clients, ids } = deps.store;
+  if (tokens.count + clients.count >= deps.limits.tokens) {
+    const detail = `there are ${deps.limits.tokens} tokens and clients (limits.tokens)`;
+    throw new GatewayError("limit-reached", detail);
+  }
+  const secret = generateToken(deps.random);
+  const client: Client = {
+    ulid: ids.next(),
+    account: wanted.account,
+    secret: hashGenerated(secret, deps.random),
+    scopes: [...new Set(wanted.scopes)],
+    ...(wanted.description === undefined ? {} : { description: wanted.description }),
+    created: deps.clock.wallMs(),
+  };
+  clients.put(client);
+  return { client, secret };
+}
+
+/** Deletes a client and revokes every token it was issued. */
+export function deleteClient(deps: InteractionDeps, client: Client): void {
+  for (const token of deps.store.tokens.all()) {
+    if (token.client === client.ulid) deps.store.tokens.delete(token);
+  }
+  deps.store.clients.delete(client);
+}
+
+/** The client of an id and secret, or `undefined`. */
+export function authenticateClient(
+  deps: Pick<InteractionDeps, "store">,
+  clientId: string,
+  secret: string,
+): Client | undefined {
+  if (!clientId.startsWith(CLIENT_PREFIX)) return undefined;
+  const client = deps.store.clients.get(clientId.slice(CLIENT_PREFIX.length));
+  return client !== undefined && isGeneratedSecret(secret, client.secret) ? client : undefined;
+}
+
+/**
+ * An access token for a client (RFC 6749 §4.4), of the scopes asked for, or of all it has.
+ * @returns `undefined` if it has not all of the scopes asked for.
+ */
+export function issueAccessToken(
+  deps: InteractionDeps,
+  client: Client,
+  asked: readonly string[],
+): (IssuedToken & { readonly lifeS: number }) | undefined {
+  const scopes = asked.length === 0 ? client.scopes : asked.filter(isScope);
+  if (scopes.length < asked.length) return undefined;
+  if (!scopes.every((scope) => client.scopes.includes(scope))) return undefined;
+  const lifeS = FIXED_LIMITS.accessTokenLifeS;
+  const expiresAt = deps.clock.wallMs() + lifeS * 1000;
+  const { account, ulid } = client;
+  const issued = createToken(deps, { account, scopes, expiresAt, client: ulid });
+  return { ...issued, lifeS };
+}
+
+export function isScope(text: string): text is Scope {
+  return SCOPES.some((scope) => scope === text);
+}
+
+function forgetExpiredTokens(deps: InteractionDeps): void {
+  const { tokens } = deps.store;
+  if (tokens.count < deps.limits.tokens / 2) return;
+  const now = deps.clock.wallMs();
+  for (const token of tokens.all()) {
+    if (token.expiresAt !== undefined && token.expiresAt <= now) tokens.delete(token);
+  }
+}

@@ -1,0 +1,102 @@
+import { createHash, scrypt, timingSafeEqual } from "node:crypto";
+import type { Random } from "./clock.ts";
+
+/**
+ * What the disk holds in place of a secret. `sha256`: for secrets we made, of 120 bits and more.
+ * `scrypt`: for passwords a person chose (RFC 7914; N = 2^15, r = 8, p = 1, about 32 MiB).
+ */
+export type SecretHash = {
+  readonly kind: "sha256" | "scrypt";
+  /** base64url. */
+  readonly salt: string;
+  readonly hash: string;
+};
+
+const SALT_BYTES = 16;
+const SCRYPT_BYTES = 32;
+const SCRYPT_OPTIONS = { N: 2 ** 15, r: 8, p: 1, maxmem: 64 * 1024 * 1024 } as const;
+
+/** For a secret made by `generateSecret`: quick, because guessing 120 bits is hopeless. */
+export function hashGenerated(secret: string, random: Random): SecretHash {
+  const salt = Buffer.from(random.bytes(SALT_BYTES)).toString("base64url");
+  return { kind: "sha256", salt, hash: sha256(salt, secret).toString("base64url") };
+}
+
+/** For a password a person chose: slow on purpose, on the thread pool. */
+export async function hashChosen(password: string, random: Random): Promise<SecretHash> {
+  const salt = Buffer.from(random.bytes(SALT_BYTES)).toString("base64url");
+  const hash = await stretch(password, salt);
+  return { kind: "scrypt", salt, hash: hash.toString("base64url") };
+}
+
+/** In constant time with regard to the secret. */
+export async function isSecret(secret: string, stored: SecretHash): Promise<boolean> {
+  if (stored.kind === "sha256") return isGeneratedSecret(secret, stored);
+  const hash = await stretch(secret, stored.salt);
+  return timingSafeEqual(hash, Buffer.from(stored.hash, "base64url"));
+}
+
+/** The synchronous case of `isSecret`: false for a password that was chosen. */
+export function isGeneratedSecret(secret: string, stored: SecretHash): boolean {
+  if (stored.kind !== "sha256") return false;
+  return timingSafeEqual(sha256(stored.salt, secret), Buffer.from(stored.hash, "base64url"));
+}
+
+/** A digest by which a secret of high entropy can be looked up. */
+export function lookupDigest(secret: string): string {
+  return createHash("sha256").update(secret).digest("base64url");
+}
+
+function sha256(salt: string, secret: string): Buffer {
+  return createHash("sha256").update(salt).update("\0").update(secret).digest();
+}
+
+async function stretch(password: string, salt: string): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    scrypt(password, salt, SCRYPT_BYTES, SCRYPT_OPTIONS, (error, key) => {
+      if (error === null) resolve(key);
+      else reject(error);
+    });
+  });
+}
+
+const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
+/** Safe in a shell's single quotes and in C strings: no quotes, no backslash, no `?` (trigraphs). */
+const PASSWORD_SYMBOLS = "!#$%*+-=@^_~.:";
+const PASSWORD_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
+const USER_LENGTH = 11;
+const PASSWORD_LENGTH = 24;
+
+/** 11 lower-case alphanumerics. */
+export function generateUser(random: Random): string {
+  return pick(LETTERS, USER_LENGTH, random);
+}
+
+/** 24 characters with at least one letter, one digit and one symbol; about 146 bits. */
+export function generatePassword(random: Random): string {
+  for (;;) {
+    const password = pick(PASSWORD_LETTERS + PASSWORD_SYMBOLS, PASSWORD_LENGTH, random);
+    if (/[A-Za-z]/.test(password) && /[0-9]/.test(password) && /[^A-Za-z0-9]/.test(password)) {
+      return password;
+    }
+  }
+}
+
+const TOKEN_BYTES = 24;
+
+/** `slu_` and 192 random bits. */
+export function generateToken(random: Random): string {
+  return `slu_${Buffer.from(random.bytes(TOKEN_BYTES)).toString("base64url")}`;
+}
+
+/** Characters drawn evenly: bytes beyond the last whole multiple are thrown away. */
+function pick(alphabet: string, length: number, random: Random): string {
+  const even = 256 - (256 % alphabet.length);
+  let text = "";
+  while (text.length < length) {
+    for (const byte of random.bytes(length)) {
+      if (byte < even && text.length < length) text += alphabet.charAt(byte % alphabet.length);
+    }
+  }
+  return text;
+}

@@ -1,0 +1,65 @@
+import { z } from "zod";
+import type { Commit } from "./commit.ts";
+import { rowsOf, type Database } from "./database.ts";
+import { accountKey, accountOfKey, everyRow } from "./keys.ts";
+
+/** The owner of Things. */
+export type Account = {
+  readonly name: string;
+  readonly description?: string;
+  /** ms since the epoch. */
+  readonly created: number;
+  /** Counts up with each change: the ETag. */
+  readonly revision: number;
+};
+
+const rowSchema = z.object({
+  description: z.string().exactOptional(),
+  created: z.number(),
+  revision: z.number(),
+});
+
+/** All accounts, in memory and on disk. */
+export class Accounts {
+  readonly #commit: Commit;
+  readonly #byName = new Map<string, Account>();
+
+  constructor(commit: Commit) {
+    this.#commit = commit;
+  }
+
+  async load(database: Database): Promise<void> {
+    for (const [key, row] of await rowsOf(database, everyRow.account)) {
+      const name = accountOfKey(key);
+      this.#byName.set(name, { ...rowSchema.parse(JSON.parse(row)), name });
+    }
+  }
+
+  get count(): number {
+    return this.#byName.size;
+  }
+
+  get(name: string): Account | undefined {
+    return this.#byName.get(name);
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
+  /** By name. */
+  all(): readonly Account[] {
+    return [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  put(account: Account): void {
+    const { name, ...row } = account;
+    this.#commit.put(accountKey(name), JSON.stringify(row));
+    this.#byName.set(name, account);
+  }
+
+  delete(name: string): void {
+    this.#commit.delete(accountKey(name));
+    this.#byName.delete(name);
+  }
+}

@@ -1,0 +1,209 @@
+import { crc32 } from "node:zlib";
+import { z } from "zod";
+import { GatewayError } from "../errors.ts";
+import type { Json, JsonObject } from "../thing/json.ts";
+import type { Commit } from "./commit.ts";
+import { changeKey, metaKey, type ChangeClass } from "./keys.ts";
+
+/** What every change says of itself. Times are ms since the epoch. */
+type Stamp = {
+  /** `Thing.number`. */
+  readonly thing: number;
+  readonly at: number;
+};
+
+/** One accepted change: what history shows and what uplinks are owed. */
+export type Change =
+  | (Stamp & {
+      readonly class: "property";
+      readonly values: JsonObject;
+      /** Names of `writeOnly` properties in the same write: their values are not recorded. */
+      readonly writeOnly?: readonly string[];
+      /** Recorded for a time in the past: the current value was left alone. */
+      readonly backfilled?: true;
+    })
+  | (Stamp & {
+      readonly class: "action";
+      readonly name: string;
+      /** Sequence of the request. */
+      readonly request: number;
+      readonly status: string;
+      /** Time of the request. */
+      readonly requestedAt: number;
+      readonly input?: Json;
+      readonly output?: Json;
+      readonly error?: Json;
+    })
+  | (Stamp & { readonly class: "event"; readonly name: string; readonly data?: Json })
+  | (Stamp & { readonly class: "data"; readonly content: JsonObject })
+  | (Stamp & {
+      readonly class: "thing";
+      readonly account: string;
+      readonly id: string;
+      readonly uid: string;
+      /** Absent: the Thing was deleted. */
+      readonly description?: JsonObject;
+    });
+
+export type RecordedChange = Change & { readonly sequence: number };
+
+/** Where the log stands; written with every batch, so that a start reads one row. */
+export type LogMark = {
+  readonly sequence: number;
+  /** Rows in the log now, by class. */
+  readonly rows: Readonly<Record<ChangeClass, number>>;
+};
+
+const LOG_MARK = metaKey("log");
+const NO_ROWS: LogMark["rows"] = { property: 0, action: 0, event: 0, data: 0, thing: 0 };
+
+const markSchema = z.object({
+  sequence: z.number().int().nonnegative(),
+  rows: z.object({
+    property: z.number().int(),
+    action: z.number().int(),
+    event: z.number().int(),
+    data: z.number().int(),
+    thing: z.number().int(),
+  }),
+});
+
+/** Which boot wrote a row, and whether the machine's time could be believed then. */
+export type TimeQuality = { readonly boot: number; readonly isSynced: () => boolean };
+
+/** The log of accepted changes, keyed by class and sequence. Sequences count up from 1 with no hole. */
+export class ChangeLog {
+  readonly #commit: Commit;
+  readonly #quality: TimeQuality;
+  #sequence: number;
+  readonly #rows: Record<ChangeClass, number>;
+  #markedSequence: number;
+
+  constructor(commit: Commit, quality: TimeQuality, mark: LogMark) {
+    this.#commit = commit;
+    this.#quality = quality;
+    this.#sequence = mark.sequence;
+    this.#markedSequence = mark.sequence;
+    this.#rows = { ...mark.rows };
+  }
+
+  /** Sequence of the newest change, on disk or about to be. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** The sequence the next change will get. */
+  get nextSequence(): number {
+    return this.#sequence + 1;
+  }
+
+  rowsOf(of: ChangeClass): number {
+    return this.#rows[of];
+  }
+
+  /** Adds a change to the open batch and returns its sequence. */
+  append(change: Change): number {
+    this.#sequence += 1;
+    const sequence = this.#sequence;
+    const { class: of, ...rest } = change;
+    const row = {
+      ...rest,
+      boot: this.#quality.boot,
+      ...(this.#quality.isSynced() ? {} : { unsynced: true }),
+    };
+    this.#commit.put(changeKey(of, sequence), seal(sequence, JSON.stringify(row)));
+    this.#rows[of] += 1;
+    return sequence;
+  }
+
+  /** Takes a row out of the log. Its sequence is not used again. */
+  drop(of: ChangeClass, sequence: number): void {
+    this.#commit.delete(changeKey(of, sequence));
+    this.#rows[of] -= 1;
+    this.#markedSequence = -1;
+  }
+
+  /** Puts the mark into the open batch if the log has changed since the last one. */
+  writeMark(): void {
+    if (this.#markedSequence === this.#sequence) return;
+    this.#markedSequence = this.#sequence;
+    const mark: LogMark = { sequence: this.#sequence, rows: this.#rows };
+    this.#commit.put(LOG_MARK, JSON.stringify(mark));
+  }
+}
+
+export function readLogMark(commit: Commit): LogMark {
+  const row = commit.read(LOG_MARK);
+  return row === undefined ? { sequence: 0, rows: NO_ROWS } : markSchema.parse(JSON.parse(row));
+}
+
+const CHECKSUM_DIGITS = 8;
+
+/** A checksum over sequence and content in front of the content. */
+function seal(sequence: number, content: string): string {
+  return checksum(sequence, content) + content;
+}
+
+function checksum(sequence: number, content: string): string {
+  return crc32(content, sequence >>> 0)
+    .toString(16)
+    .padStart(CHECKSUM_DIGITS, "0");
+}
+
+/**
+ * Reads a row of the log.
+ * @throws GatewayError `storage-failed` if the row is damaged.
+ */
+export function openChange(of: ChangeClass, sequence: number, row: string): RecordedChange {
+  const content = row.slice(CHECKSUM_DIGITS);
+  if (row.slice(0, CHECKSUM_DIGITS) !== checksum(sequence, content)) {
+    throw new GatewayError(
+      "storage-failed",
+      `change ${sequence} of class ${of} is damaged on disk`,
+    );
+  }
+  const parsed: unknown = JSON.parse(content);
+  return changeOf(of, sequence, parsed);
+}
+
+const stamp = { thing: z.number().int(), at: z.number() };
+const json: z.ZodType<Json> = z.custom<Json>((value) => value !== undefined);
+const jsonObject: z.ZodType<JsonObject> = z.custom<JsonObject>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+);
+
+const changeSchema = z.discriminatedUnion("class", [
+  z.object({
+    ...stamp,
+    class: z.literal("property"),
+    values: jsonObject,
+    writeOnly: z.array(z.string()).exactOptional(),
+    backfilled: z.literal(true).exactOptional(),
+  }),
+  z.object({
+    ...stamp,
+    class: z.literal("action"),
+    name: z.string(),
+    request: z.number().int(),
+    status: z.string(),
+    requestedAt: z.number(),
+    input: json.exactOptional(),
+    output: json.exactOptional(),
+    error: json.exactOptional(),
+  }),
+  z.object({ ...stamp, class: z.literal("event"), name: z.string(), data: json.exactOptional() }),
+  z.object({ ...stamp, class: z.literal("data"), content: jsonObject }),
+  z.object({
+    ...stamp,
+    class: z.literal("thing"),
+    account: z.string(),
+    id: z.string(),
+    uid: z.string(),
+    description: jsonObject.exactOptional(),
+  }),
+]);
+
+function changeOf(of: ChangeClass, sequence: number, parsed: unknown): RecordedChange {
+  const change = changeSchema.parse({ ...jsonObject.parse(parsed), class: of });
+  return { ...change, sequence };
+}

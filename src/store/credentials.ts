@@ -1,0 +1,129 @@
+import { z } from "zod";
+import type { SecretHash } from "../secrets.ts";
+import type { Grant } from "../thing/access.ts";
+import type { Commit } from "./commit.ts";
+import { rowsOf, type Database } from "./database.ts";
+import { credentialKey, everyRow } from "./keys.ts";
+
+/** An MQTT credential: one user and password, and what it may do. Times are ms since the epoch. */
+export type Credential = {
+  readonly ulid: string;
+  readonly account: string;
+  /** Unique on the box. */
+  readonly username: string;
+  readonly secret: SecretHash;
+  /** The password before this one, while both work. */
+  readonly previous?: { readonly secret: SecretHash; readonly until: number };
+  readonly grants: readonly Grant[];
+  readonly enabled: boolean;
+  readonly description?: string;
+  readonly expiresAt?: number;
+  /** The only client id it may connect with. */
+  readonly clientId?: string;
+  readonly created: number;
+  /** Counts up with each change: the ETag. */
+  readonly revision: number;
+};
+
+const secret = z.object({ kind: z.enum(["sha256", "scrypt"]), salt: z.string(), hash: z.string() });
+const things = z.union([
+  z.object({ all: z.literal(true) }),
+  z.object({ all: z.literal(false), uids: z.array(z.string()).transform((uids) => new Set(uids)) }),
+]);
+const grant = z.discriminatedUnion("entity", [
+  z.object({
+    entity: z.literal("things"),
+    things,
+    role: z.enum(["device", "consumer"]),
+    definition: z.boolean(),
+  }),
+  z.object({ entity: z.literal("data"), things }),
+  z.object({
+    entity: z.literal("topics"),
+    patterns: z.array(z.object({ pub: z.string(), sub: z.string() })),
+  }),
+]);
+const rowSchema = z.object({
+  ulid: z.string(),
+  account: z.string(),
+  username: z.string(),
+  secret,
+  previous: z.object({ secret, until: z.number() }).exactOptional(),
+  grants: z.array(grant),
+  enabled: z.boolean(),
+  description: z.string().exactOptional(),
+  expiresAt: z.number().exactOptional(),
+  clientId: z.string().exactOptional(),
+  created: z.number(),
+  revision: z.number(),
+});
+
+/** All MQTT credentials, in memory and on disk. */
+export class Credentials {
+  readonly #commit: Commit;
+  readonly #byUlid = new Map<string, Credential>();
+  readonly #byUsername = new Map<string, Credential>();
+  readonly #withDeadline = new Map<string, Credential>();
+
+  constructor(commit: Commit) {
+    this.#commit = commit;
+  }
+
+  async load(database: Database): Promise<void> {
+    for (const [, row] of await rowsOf(database, everyRow.credential)) {
+      this.#remember(rowSchema.parse(JSON.parse(row)));
+    }
+  }
+
+  get count(): number {
+    return this.#byUlid.size;
+  }
+
+  get(ulid: string): Credential | undefined {
+    return this.#byUlid.get(ulid);
+  }
+
+  byUsername(username: string): Credential | undefined {
+    return this.#byUsername.get(username);
+  }
+
+  /** By ULID, and so by the time they were made. */
+  all(): readonly Credential[] {
+    return [...this.#byUlid.values()].sort((a, b) => (a.ulid < b.ulid ? -1 : 1));
+  }
+
+  ofAccount(account: string): readonly Credential[] {
+    return this.all().filter((credential) => credential.account === account);
+  }
+
+  /** Those that expire, or whose old password still works for a time. */
+  withDeadline(): readonly Credential[] {
+    return [...this.#withDeadline.values()];
+  }
+
+  put(credential: Credential): void {
+    const before = this.#byUlid.get(credential.ulid);
+    if (before !== undefined) this.#byUsername.delete(before.username);
+    this.#commit.put(credentialKey(credential.ulid), JSON.stringify(credential, setsAsArrays));
+    this.#remember(credential);
+  }
+
+  delete(credential: Credential): void {
+    this.#commit.delete(credentialKey(credential.ulid));
+    this.#byUlid.delete(credential.ulid);
+    this.#withDeadline.delete(credential.ulid);
+    this.#byUsername.delete(credential.username);
+  }
+
+  #remember(credential: Credential): void {
+    this.#byUlid.set(credential.ulid, credential);
+    this.#byUsername.set(credential.username, credential);
+    const hasDeadline = credential.expiresAt !== undefined || credential.previous !== undefined;
+    if (hasDeadline) this.#withDeadline.set(credential.ulid, credential);
+    else this.#withDeadline.delete(credential.ulid);
+  }
+}
+
+function setsAsArrays(_member: string, value: unknown): unknown {
+  return value instanceof Set ? [...value] : value;
+}

@@ -1,0 +1,123 @@
+import { parseActionRequest, type ActionRequest } from "./action-requests.ts";
+import { openChange, type RecordedChange } from "./changes.ts";
+import type { Database } from "./database.ts";
+import {
+  changeKey,
+  historyRange,
+  momentOfKey,
+  orderOfKey,
+  type HistorySource,
+  type KeyRange,
+  type MomentBounds,
+} from "./keys.ts";
+
+/** Which part of a history: at most `limit` items from the newest down, or from the oldest up. */
+export type Slice = MomentBounds & { readonly limit: number; readonly oldestFirst?: boolean };
+
+/** What a slice held, in its order. `more`: the range goes on behind the last item. */
+export type HistoryPage<Item> = { readonly items: readonly Item[]; readonly more: boolean };
+
+/**
+ * Reads history from disk: call it when the writes it should show are settled. Rows that retention
+ * swept while it read are left out.
+ */
+export class History {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Changes of several sources of one class in one order; a change of several names comes once. */
+  async changes(
+    sources: readonly HistorySource[],
+    slice: Slice,
+  ): Promise<HistoryPage<RecordedChange>> {
+    const of = sources[0]?.of;
+    if (of === undefined) return { items: [], more: false };
+    const found = await this.#keys(sources, slice);
+    const sequences = found.keys.map((key) => momentOfKey(of, key).sequence);
+    const rows: readonly (string | undefined)[] = await this.#database.getMany(
+      sequences.map((sequence) => changeKey(of, sequence)),
+    );
+    const items = rows.flatMap((row, index) =>
+      row === undefined ? [] : [openChange(of, sequences[index] ?? 0, row)],
+    );
+    return { items, more: found.more };
+  }
+
+  async requests(
+    sources: readonly HistorySource[],
+    slice: Slice,
+  ): Promise<HistoryPage<ActionRequest>> {
+    const found = await this.#keys(sources, slice);
+    const rows: readonly (string | undefined)[] = await this.#database.getMany([...found.keys]);
+    const items = rows.flatMap((row) => (row === undefined ? [] : [parseActionRequest(row)]));
+    return { items, more: found.more };
+  }
+
+  /** The newest moment at or before a time. */
+  async latestAt(source: HistorySource, at: number): Promise<RecordedChange | undefined> {
+    const page = await this.changes([source], { before: { at: at + 1, sequence: 0 }, limit: 1 });
+    return page.items[0];
+  }
+
+  async hasAt(source: HistorySource, at: number): Promise<boolean> {
+    const bounds = { after: { at, sequence: 0 }, before: { at: at + 1, sequence: 0 } };
+    const keys = await this.#database.keys({ ...historyRange(source, bounds), limit: 1 }).all();
+    return keys.length > 0;
+  }
+
+  async #keys(
+    sources: readonly HistorySource[],
+    slice: Slice,
+  ): Promise<{ readonly keys: readonly string[]; readonly more: boolean }> {
+    const ranges = sources.map((source) => historyRange(source, slice));
+    const keys = await mergeKeys(this.#database, ranges, {
+      reverse: slice.oldestFirst !== true,
+      limit: slice.limit + 1,
+    });
+    return { keys: keys.slice(0, slice.limit), more: keys.length > slice.limit };
+  }
+}
+
+type Head = { order: string; key: string; readonly iterator: KeyIterator };
+type KeyIterator = {
+  readonly next: () => Promise<string | undefined>;
+  readonly close: () => Promise<void>;
+};
+
+/** Merges several ranges by moment; equal moments (one change, several names) come once. */
+async function mergeKeys(
+  database: Database,
+  ranges: readonly KeyRange[],
+  { reverse, limit }: { readonly reverse: boolean; readonly limit: number },
+): Promise<readonly string[]> {
+  const heads: Head[] = [];
+  const keys: string[] = [];
+  try {
+    for (const range of ranges) {
+      const iterator = database.keys({ ...range, reverse, limit });
+      const key = await iterator.next();
+      if (key === undefined) await iterator.close();
+      else heads.push({ order: orderOfKey(key), key, iterator });
+    }
+    let last = "";
+    while (heads.length > 0 && keys.length < limit) {
+      const head = heads.reduce((best, one) => (one.order > best.order === reverse ? one : best));
+      if (head.order !== last) keys.push(head.key);
+      last = head.order;
+      const key = await head.iterator.next();
+      if (key === undefined) {
+        heads.splice(heads.indexOf(head), 1);
+        await head.iterator.close();
+      } else {
+        head.key = key;
+        head.order = orderOfKey(key);
+      }
+    }
+  } finally {
+    await Promise.all(heads.map(async (head) => head.iterator.close()));
+  }
+  return keys;
+}

@@ -1,0 +1,180 @@
+/**
+ * The only file that spells a key. Keys are UTF-8 text that sorts as what it means: numbers are
+ * base-32 digits (`0-9a-v`) of fixed width. `\0` ends a name, because no name can hold it.
+ *
+ * | prefix | row |
+ * | --- | --- |
+ * | `m:` | counters and marks of the store itself |
+ * | `a:` | accounts |
+ * | `t:` | Things |
+ * | `s:` | the latest value of each property |
+ * | `c:` | the log of changes, by class and sequence |
+ * | `h:` | history: an index over the log by Thing, class, name and time |
+ * | `r:` | action requests: their present state |
+ * | `o:` | pointers to the action requests that have not finished |
+ * | `x:` | what was deleted and is still to be swept |
+ * | `u:` `k:` `l:` | MQTT credentials, tokens, clients |
+ * | `g:` | age marks: which sequence was the last at which age of the store |
+ * | `!mqtt!` | the sublevel of the MQTT sessions |
+ */
+
+export type ChangeClass = "property" | "action" | "event" | "data" | "thing";
+
+/** The classes that are kept for a time and then swept. */
+export const HISTORY_CLASSES = ["property", "action", "event", "data"] as const;
+export type HistoryClass = (typeof HISTORY_CLASSES)[number];
+
+export const CHANGE_CLASSES = [...HISTORY_CLASSES, "thing"] as const;
+
+const CLASS_LETTER: Readonly<Record<ChangeClass, string>> = {
+  property: "p",
+  action: "a",
+  event: "e",
+  data: "d",
+  thing: "t",
+};
+
+const THING_DIGITS = 6;
+const SEQUENCE_DIGITS = 11;
+/** 45 bits of milliseconds: until the year 3084. */
+const TIME_DIGITS = 9;
+const RADIX = 32;
+
+function digits(value: number, width: number): string {
+  return value.toString(RADIX).padStart(width, "0");
+}
+
+export type KeyRange = { readonly gt: string; readonly lt: string };
+
+/** Every key that begins with the prefix. Keys continue with text or `\0`, so `\0` alone is below all. */
+function under(prefix: string): KeyRange {
+  return { gt: prefix, lt: `${prefix}\u{10ffff}` };
+}
+
+export const metaKey = (name: string): string => `m:${name}`;
+export const accountKey = (account: string): string => `a:${account}`;
+export const thingKey = (number: number): string => `t:${digits(number, THING_DIGITS)}`;
+export const deletedRowsKey = (thing: number, through: number): string =>
+  `x:${digits(thing, THING_DIGITS)}${digits(through, SEQUENCE_DIGITS)}`;
+export const credentialKey = (ulid: string): string => `u:${ulid}`;
+export const tokenKey = (ulid: string): string => `k:${ulid}`;
+export const clientKey = (ulid: string): string => `l:${ulid}`;
+export const ageMarkKey = (ageMs: number): string => `g:${digits(ageMs, SEQUENCE_DIGITS)}`;
+
+export const everyRow = {
+  account: under("a:"),
+  thing: under("t:"),
+  state: under("s:"),
+  deletedRows: under("x:"),
+  credential: under("u:"),
+  token: under("k:"),
+  client: under("l:"),
+  ageMark: under("g:"),
+  unfinishedRequest: under("o:"),
+} as const;
+
+export const numberOfKey = (key: string): number =>
+  Number.parseInt(key.slice(2, 2 + THING_DIGITS), RADIX);
+export const accountOfKey = (key: string): string => key.slice(2);
+
+export const stateKey = (thing: number, name: string): string =>
+  `s:${digits(thing, THING_DIGITS)}${name}`;
+export const nameOfStateKey = (key: string): string => key.slice(2 + THING_DIGITS);
+
+export const changeKey = (of: ChangeClass, sequence: number): string =>
+  `c:${CLASS_LETTER[of]}${digits(sequence, SEQUENCE_DIGITS)}`;
+export const sequenceOfChangeKey = (key: string): number => Number.parseInt(key.slice(3), RADIX);
+/** Changes of a class from one sequence (inclusive) to another (inclusive). */
+export const changesOfClass = (of: ChangeClass, from: number, to: number) => ({
+  gte: changeKey(of, from),
+  lte: changeKey(of, to),
+});
+
+/** A place in a history. */
+export type Moment = { readonly at: number; readonly sequence: number };
+
+const MOMENT_DIGITS = TIME_DIGITS + SEQUENCE_DIGITS;
+/** Sorts behind every digit. */
+const BEHIND_DIGITS = "w";
+
+/**
+ * Values and data are asked for by time and can be back-filled: they sort by (time, sequence). Events
+ * and action requests sort by (sequence, time), so that a step of the clock changes no order.
+ */
+function momentDigits(of: HistoryClass, { at, sequence }: Moment): string {
+  const time = digits(at, TIME_DIGITS);
+  const order = digits(sequence, SEQUENCE_DIGITS);
+  return isByTime(of) ? time + order : order + time;
+}
+
+function isByTime(of: HistoryClass): boolean {
+  return of === "property" || of === "data";
+}
+
+/** The end of a history key or request key: equal lengths, so comparing texts compares moments. */
+export function orderOfKey(key: string): string {
+  return key.slice(-MOMENT_DIGITS);
+}
+
+export function momentOfKey(of: HistoryClass, key: string): Moment {
+  const order = orderOfKey(key);
+  const split = isByTime(of) ? TIME_DIGITS : SEQUENCE_DIGITS;
+  const first = Number.parseInt(order.slice(0, split), RADIX);
+  const second = Number.parseInt(order.slice(split), RADIX);
+  return isByTime(of) ? { at: first, sequence: second } : { at: second, sequence: first };
+}
+
+/** Exclusive at both ends; open where a bound is absent. */
+export type MomentBounds = {
+  readonly after?: Moment | undefined;
+  readonly before?: Moment | undefined;
+};
+
+function momentRange(prefix: string, of: HistoryClass, bounds: MomentBounds): KeyRange {
+  return {
+    gt: bounds.after === undefined ? prefix : prefix + momentDigits(of, bounds.after),
+    lt: prefix + (bounds.before === undefined ? BEHIND_DIGITS : momentDigits(of, bounds.before)),
+  };
+}
+
+/** Whose history: `name` is that of the property, action or event, and empty for data. */
+export type HistorySource = {
+  readonly thing: number;
+  readonly of: HistoryClass;
+  readonly name: string;
+};
+
+/** Action requests are their own rows; the other classes are an index over the log. */
+function historyPrefix({ thing, of, name }: HistorySource): string {
+  const start = of === "action" ? "r:" : "h:";
+  const letter = of === "action" ? "" : CLASS_LETTER[of];
+  return `${start}${digits(thing, THING_DIGITS)}${letter}${name}\0`;
+}
+
+export const historyKey = (source: HistorySource, moment: Moment): string =>
+  historyPrefix(source) + momentDigits(source.of, moment);
+
+export const historyRange = (source: HistorySource, bounds: MomentBounds = {}): KeyRange =>
+  momentRange(historyPrefix(source), source.of, bounds);
+
+export const requestKey = (thing: number, name: string, moment: Moment): string =>
+  historyKey({ thing, of: "action", name }, moment);
+
+/** Points at the row of a request that has not finished. */
+export const unfinishedKey = (thing: number, moment: Moment): string =>
+  `o:${digits(thing, THING_DIGITS)}${momentDigits("action", moment)}`;
+
+/** Everything of a Thing that its deletion leaves to be swept. */
+export const rowsOfDeletedThing = (thing: number): readonly KeyRange[] =>
+  ["h:", "r:", "o:", "s:"].map((start) => under(start + digits(thing, THING_DIGITS)));
+
+export function sourceOfHistoryKey(key: string): HistorySource {
+  const letter = key.charAt(2 + THING_DIGITS);
+  const of = HISTORY_CLASSES.find((candidate) => CLASS_LETTER[candidate] === letter);
+  if (of === undefined) throw new Error(`no class in the history key ${JSON.stringify(key)}`);
+  const name = key.slice(2 + THING_DIGITS + 1, key.length - MOMENT_DIGITS - 1);
+  return { thing: numberOfKey(key), of, name };
+}
+
+/** Largest time a key can hold. */
+export const TIME_MS_MAX = RADIX ** TIME_DIGITS - 1;

@@ -1,0 +1,247 @@
+import { z } from "zod";
+import type { CancelTimer, Clock } from "../clock.ts";
+import { isFinal, type ActionRequests } from "./action-requests.ts";
+import { openChange, type ChangeLog, type RecordedChange } from "./changes.ts";
+import type { Commit } from "./commit.ts";
+import type { Database } from "./database.ts";
+import {
+  ageMarkKey,
+  changeKey,
+  changesOfClass,
+  deletedRowsKey,
+  everyRow,
+  HISTORY_CLASSES,
+  historyKey,
+  historyRange,
+  metaKey,
+  momentOfKey,
+  rowsOfDeletedThing,
+  sequenceOfChangeKey,
+  sourceOfHistoryKey,
+  type HistoryClass,
+  type HistorySource,
+  type KeyRange,
+} from "./keys.ts";
+
+/** What is kept of each class: at most `rows`, and for `days` of running time (0: no bound by age). */
+export type HistoryBounds = Readonly<
+  Record<HistoryClass, { readonly rows: number; readonly days: number }>
+>;
+
+type RetentionDeps = {
+  readonly database: Database;
+  readonly commit: Commit;
+  readonly changes: ChangeLog;
+  readonly requests: ActionRequests;
+  readonly clock: Clock;
+};
+
+const SWEEP_EVERY_MS = 10_000;
+const AGE_WRITE_EVERY_MS = 60_000;
+/** Bounds are in days: a mark an hour is exact enough, and a year of them is small. */
+const AGE_MARK_EVERY_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+/** Rows looked at before others get their turn. */
+const CHUNK_ROWS = 256;
+
+const AGE = metaKey("age");
+
+/** What is still to be swept of a deleted Thing or of one deleted affordance. */
+const deletedRowsSchema = z.object({
+  thing: z.number(),
+  /** Absent: the whole Thing. */
+  source: z
+    .object({
+      thing: z.number(),
+      of: z.enum(HISTORY_CLASSES),
+      name: z.string(),
+    })
+    .exactOptional(),
+  /** The last sequence that goes; what came later is of a new affordance with the old name. */
+  through: z.number(),
+});
+
+/**
+ * Keeps history within its bounds, oldest first, and sweeps what deletions left.
+ *
+ * Ages are of the store's running time, added up over restarts: a step of the wall clock expires
+ * nothing, and time powered off does not count.
+ */
+export class Retention {
+  readonly #deps: RetentionDeps;
+  readonly #bounds: HistoryBounds;
+  readonly #ageAtStartMs: number;
+  readonly #startedMs: number;
+  readonly #heads: Record<HistoryClass, number> = { property: 0, action: 0, event: 0, data: 0 };
+  #writtenAgeMs: number;
+  #cancelTimer: CancelTimer | undefined;
+  #sweeping: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(deps: RetentionDeps, bounds: HistoryBounds) {
+    this.#deps = deps;
+    this.#bounds = bounds;
+    this.#ageAtStartMs = Number(deps.commit.read(AGE) ?? "0");
+    this.#writtenAgeMs = this.#ageAtStartMs;
+    this.#startedMs = deps.clock.monotonicMs();
+    for (const of of HISTORY_CLASSES)
+      this.#heads[of] = Number(deps.commit.read(headKey(of)) ?? "0");
+  }
+
+  /** ms this store has been open in its life. */
+  get ageMs(): number {
+    return this.#ageAtStartMs + this.#deps.clock.monotonicMs() - this.#startedMs;
+  }
+
+  start(onFailure: (error: unknown) => void): void {
+    const next = (): void => {
+      if (this.#stopped) return;
+      this.#cancelTimer = this.#deps.clock.after(SWEEP_EVERY_MS, () => {
+        this.sweep().then(next, onFailure);
+      });
+    };
+    next();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+  }
+
+  /** Marks what is now there of a Thing, or of one of its affordances, to be swept. */
+  forget(thing: number, source?: HistorySource): void {
+    const through = this.#deps.changes.sequence;
+    const row = { thing, ...(source === undefined ? {} : { source }), through };
+    this.#deps.commit.put(deletedRowsKey(thing, through), JSON.stringify(row));
+  }
+
+  /** Adds the age to the open batch if the last one written is old, and an age mark every hour. */
+  writeAge(): void {
+    const ageMs = Math.round(this.ageMs);
+    if (ageMs - this.#writtenAgeMs < AGE_WRITE_EVERY_MS) return;
+    const hour = (age: number): number => Math.floor(age / AGE_MARK_EVERY_MS);
+    if (hour(ageMs) !== hour(this.#writtenAgeMs)) {
+      this.#deps.commit.put(ageMarkKey(ageMs), String(this.#deps.changes.sequence));
+    }
+    this.#writtenAgeMs = ageMs;
+    this.#deps.commit.put(AGE, String(ageMs));
+  }
+
+  /** One pass over everything that is past its bounds. Local traffic goes on meanwhile. */
+  async sweep(): Promise<void> {
+    this.#sweeping ??= this.#sweepAll().finally(() => {
+      this.#sweeping = undefined;
+    });
+    await this.#sweeping;
+  }
+
+  async #sweepAll(): Promise<void> {
+    await this.#sweepDeleted();
+    for (const of of HISTORY_CLASSES) await this.#sweepClass(of);
+  }
+
+  async #sweepClass(of: HistoryClass): Promise<void> {
+    const { rows: rowsMax, days } = this.#bounds[of];
+    const throughByAge = days === 0 ? 0 : await this.#sequenceAtAge(this.ageMs - days * DAY_MS);
+    const { database, changes, commit } = this.#deps;
+    while (!this.#stopped) {
+      const excess = Math.max(0, changes.rowsOf(of) - rowsMax);
+      await commit.flushed();
+      const range = changesOfClass(of, this.#heads[of], changes.sequence);
+      const rows = await database.iterator({ ...range, limit: CHUNK_ROWS }).all();
+      let dropped = 0;
+      for (const [key, row] of rows) {
+        const sequence = sequenceOfChangeKey(key);
+        if (dropped >= excess && sequence > throughByAge) break;
+        this.#drop(openChange(of, sequence, row));
+        this.#heads[of] = sequence + 1;
+        dropped += 1;
+      }
+      if (dropped > 0) commit.put(headKey(of), String(this.#heads[of]));
+      if (dropped < CHUNK_ROWS) return;
+    }
+  }
+
+  /** The newest sequence that was on disk at an age of the store; 0 if none is known. */
+  async #sequenceAtAge(ageMs: number): Promise<number> {
+    if (ageMs <= 0) return 0;
+    const range = { gt: everyRow.ageMark.gt, lt: ageMarkKey(Math.floor(ageMs) + 1) };
+    const rows = await this.#deps.database.iterator({ ...range, reverse: true, limit: 2 }).all();
+    const [mark, older] = rows;
+    // Only the class with the most days needs a mark this old, and only the newest of them.
+    if (older !== undefined && ageMs <= this.ageMs - this.#daysMax() * DAY_MS) {
+      await this.#deps.database.clear({ gt: everyRow.ageMark.gt, lte: older[0] });
+    }
+    return mark === undefined ? 0 : Number(mark[1]);
+  }
+
+  #daysMax(): number {
+    return Math.max(...HISTORY_CLASSES.map((of) => this.#bounds[of].days));
+  }
+
+  /** Takes a change out of the log, and what points at it. */
+  #drop(change: RecordedChange): void {
+    const { commit, changes, requests } = this.#deps;
+    const { thing, at, sequence } = change;
+    const moment = { at, sequence };
+    if (change.class === "property") {
+      for (const name of Object.keys(change.values)) {
+        commit.delete(historyKey({ thing, of: "property", name }, moment));
+      }
+    } else if (change.class === "action") {
+      const requested = { at: change.requestedAt, sequence: change.request };
+      const request = requests.get(thing, change.name, requested);
+      if (request !== undefined && isFinal(request.status) && request.revision === sequence) {
+        requests.delete(request);
+      }
+    } else if (change.class !== "thing") {
+      const name = change.class === "event" ? change.name : "";
+      commit.delete(historyKey({ thing, of: change.class, name }, moment));
+    }
+    changes.drop(change.class, sequence);
+  }
+
+  async #sweepDeleted(): Promise<void> {
+    const { database, commit } = this.#deps;
+    await commit.flushed();
+    for (const [key, row] of await database.iterator(everyRow.deletedRows).all()) {
+      const { thing, source, through } = deletedRowsSchema.parse(JSON.parse(row));
+      const ranges = source === undefined ? rowsOfDeletedThing(thing) : [historyRange(source)];
+      // A change of several properties stays in the log for the others.
+      const fromLog = source?.of !== "property";
+      for (const range of ranges) await this.#sweepRange(range, through, fromLog);
+      if (this.#stopped) return;
+      commit.delete(key);
+    }
+  }
+
+  async #sweepRange(range: KeyRange, through: number, fromLog: boolean): Promise<void> {
+    const { database, commit } = this.#deps;
+    const { lt } = range;
+    let { gt } = range;
+    while (!this.#stopped) {
+      await commit.flushed();
+      const keys = await database.keys({ gt, lt, limit: CHUNK_ROWS }).all();
+      for (const key of keys) this.#dropRow(key, through, fromLog);
+      const last = keys.at(-1);
+      if (last === undefined || keys.length < CHUNK_ROWS) return;
+      gt = last;
+    }
+  }
+
+  #dropRow(key: string, through: number, fromLog: boolean): void {
+    const { commit, changes } = this.#deps;
+    if (key.startsWith("h:")) {
+      const { of } = sourceOfHistoryKey(key);
+      const { sequence } = momentOfKey(of, key);
+      if (sequence > through) return;
+      // Several names of one change point at one row.
+      if (fromLog && commit.read(changeKey(of, sequence)) !== undefined) changes.drop(of, sequence);
+    } else if (key.startsWith("r:") && momentOfKey("action", key).sequence > through) {
+      return;
+    }
+    commit.delete(key);
+  }
+}
+
+const headKey = (of: HistoryClass): string => metaKey(`head-${of}`);

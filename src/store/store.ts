@@ -1,0 +1,150 @@
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock, Random } from "../clock.ts";
+import { GatewayError } from "../errors.ts";
+import { Accounts } from "./accounts.ts";
+import { ActionRequests } from "./action-requests.ts";
+import { ChangeLog, readLogMark } from "./changes.ts";
+import { Commit } from "./commit.ts";
+import { Credentials } from "./credentials.ts";
+import { openDatabase, type Database } from "./database.ts";
+import { History } from "./history.ts";
+import { makeIds, newSalt, type Ids } from "./ids.ts";
+import { metaKey } from "./keys.ts";
+import { PropertyStates } from "./properties.ts";
+import { Retention, type HistoryBounds } from "./retention.ts";
+import { Things } from "./things.ts";
+import { Clients, Tokens } from "./tokens.ts";
+
+/**
+ * Everything the gateway keeps. What is held in memory is what it will be once all that was put is
+ * on disk: whoever shows it to somebody waits for `commit.flushed()` first.
+ */
+export type Store = {
+  readonly database: Database;
+  readonly commit: Commit;
+  readonly changes: ChangeLog;
+  readonly ids: Ids;
+  readonly accounts: Accounts;
+  readonly things: Things;
+  readonly properties: PropertyStates;
+  readonly requests: ActionRequests;
+  readonly history: History;
+  readonly credentials: Credentials;
+  readonly tokens: Tokens;
+  readonly clients: Clients;
+  readonly retention: Retention;
+  /** Counts the starts of this store, from 1. */
+  readonly boot: number;
+  /** ULID of this gateway, made with its store. */
+  readonly gatewayId: string;
+  /** Writes what is open, then closes. Idempotent. */
+  readonly close: () => Promise<void>;
+};
+
+export type StoreOptions = {
+  readonly path: string;
+  readonly gatherMs: number;
+  readonly history: HistoryBounds;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly onFailure: (failure: GatewayError) => void;
+};
+
+/** Version of the layout on disk: one upgrade step for each number between. */
+const FORMAT = 1;
+
+/**
+ * Opens the store under `path`, making it at the first start.
+ * @throws GatewayError `storage-failed`: it is locked, damaged, or of a newer version.
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { clock, random } = options;
+  const database = await openDatabase(options.path);
+  try {
+    const before: { write: () => void } = { write: () => undefined };
+    const commit = new Commit(database, {
+      gatherMs: options.gatherMs,
+      beforeWrite: () => before.write(),
+      onFailure: options.onFailure,
+    });
+    checkFormat(commit);
+    const boot = Number(remembered(commit, "boot", () => "0")) + 1;
+    commit.put(metaKey("boot"), String(boot));
+    const changes = new ChangeLog(commit, { boot, isSynced: clock.isSynced }, readLogMark(commit));
+    const salt = Number(remembered(commit, "salt", () => String(newSalt(random))));
+    const ids = makeIds(clock, random, salt);
+    const requests = new ActionRequests(commit, database);
+    const retention = new Retention(
+      { database, commit, changes, requests, clock },
+      options.history,
+    );
+    before.write = () => {
+      retention.writeAge();
+      changes.writeMark();
+    };
+    const tables = {
+      accounts: new Accounts(commit),
+      things: new Things(commit),
+      properties: new PropertyStates(commit),
+      credentials: new Credentials(commit),
+      tokens: new Tokens(commit),
+      clients: new Clients(commit),
+    };
+    for (const table of Object.values(tables)) await table.load(database);
+    await requests.load();
+    const gatewayId = remembered(commit, "gateway", () => ids.next());
+    await commit.flushed();
+    markAsMade(options.path);
+    return {
+      ...tables,
+      database,
+      commit,
+      changes,
+      ids,
+      requests,
+      retention,
+      history: new History(database),
+      boot,
+      gatewayId,
+      close: async () => closeStore(database, commit, retention),
+    };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+async function closeStore(database: Database, commit: Commit, retention: Retention): Promise<void> {
+  retention.stop();
+  if (database.status !== "open") return;
+  try {
+    await commit.flushed();
+  } finally {
+    await database.close();
+  }
+}
+
+function checkFormat(commit: Commit): void {
+  const format = Number(remembered(commit, "format", () => String(FORMAT)));
+  if (format === FORMAT) return;
+  throw new GatewayError(
+    "storage-failed",
+    `the store has format ${format} and this version of sluice reads format ${FORMAT}`,
+  );
+}
+
+/** A row of the store about itself, made when it is missing. */
+function remembered(commit: Commit, name: string, make: () => string): string {
+  const stored = commit.read(metaKey(name));
+  if (stored !== undefined) return stored;
+  const made = make();
+  commit.put(metaKey(name), made);
+  return made;
+}
+
+/** Says beside the database that it exists, so that its loss is not taken for a first start. */
+function markAsMade(path: string): void {
+  const mark = join(path, "store-exists");
+  if (!existsSync(mark)) writeFileSync(mark, "", { mode: 0o600 });
+}
