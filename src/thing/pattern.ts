@@ -212,14 +212,21 @@ function parseSet(cursor: Cursor): Node | undefined {
   return { kind: "set", has: codePointsOf(found[0]) };
 }
 
-const ASCII_COUNT = 128;
+/** A character that stands for itself; all others are written in more than one code point. */
+const LITERAL = /^[^.]$/su;
 
 /** The built-in engine says which single characters belong; it cannot backtrack on one. */
 function codePointsOf(set: string): CodePoints {
+  if (LITERAL.test(set)) {
+    const only = set.codePointAt(0);
+    return (codePoint) => codePoint === only;
+  }
   const single = new RegExp(`^${set}$`, "u");
-  const isIn = (codePoint: number): boolean => single.test(String.fromCodePoint(codePoint));
-  const ascii = Array.from({ length: ASCII_COUNT }, (_, codePoint) => isIn(codePoint));
-  return (codePoint) => ascii[codePoint] ?? isIn(codePoint);
+  const ascii: boolean[] = [];
+  return (codePoint) => {
+    if (codePoint > 0x7f) return single.test(String.fromCodePoint(codePoint));
+    return (ascii[codePoint] ??= single.test(String.fromCodePoint(codePoint)));
+  };
 }
 
 function here(cursor: Cursor): string {
