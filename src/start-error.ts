@@ -36,6 +36,7 @@ const CODES: Readonly<Record<string, FailureCode>> = {
   EIO: EXIT.storage,
   EROFS: EXIT.storage,
   ENOTDIR: EXIT.storage,
+  EEXIST: EXIT.storage, // A file where the store's directory should be.
   EMFILE: EXIT.tryAgain,
   LEVEL_CORRUPTION: EXIT.storage,
   LEVEL_IO_ERROR: EXIT.storage,
