@@ -3,11 +3,11 @@ import { fault, type ConnectFrame, type FaultFrame, type ProtocolLevel } from ".
 import type { Will } from "./frame-kinds.ts";
 import {
   qosOf,
+  readText,
+  readTopicName,
   takeByte,
   takeField,
   takeUint16,
-  textFault,
-  topicNameFault,
   type Cursor,
 } from "./frame-fields.ts";
 
@@ -27,8 +27,10 @@ export function decodeConnect(bytes: Buffer, bodyAt: number): ConnectFrame | Fau
   const name = takeField(cursor);
   const level = takeByte(cursor);
   if (name === undefined || level === undefined) return cutShort();
-  const protocolLevel = protocolLevelOf(name.toString("latin1"), level);
-  if (protocolLevel === undefined) return fault("protocol-version", "MQTT-3.1.2-2", 1);
+  const protocolLevel = LEVELS.get(name.toString("latin1"));
+  // Under another name this may be no MQTT at all: nothing is said to it.
+  if (protocolLevel === undefined) return fault("protocol-name", "MQTT-3.1.2-1");
+  if (level !== protocolLevel) return fault("protocol-level", "MQTT-3.1.2-2", 1);
 
   const flags = takeByte(cursor);
   const keepalive = takeUint16(cursor);
@@ -52,11 +54,10 @@ const FLAG_WILL_RETAIN = 0x20;
 const FLAG_PASSWORD = 0x40;
 const FLAG_USERNAME = 0x80;
 
-function protocolLevelOf(name: string, level: number): ProtocolLevel | undefined {
-  if (name === "MQTT" && level === 4) return 4;
-  if (name === "MQIsdp" && level === 3) return 3;
-  return undefined;
-}
+const LEVELS: ReadonlyMap<string, ProtocolLevel> = new Map([
+  ["MQTT", 4],
+  ["MQIsdp", 3],
+]);
 
 function connectFlagsFault(flags: number): FaultFrame | undefined {
   if ((flags & FLAG_RESERVED) !== 0) return fault("connect-flags", "MQTT-3.1.2-3");
@@ -103,11 +104,10 @@ function takePayload(cursor: Cursor, flags: number): ConnectPayload | FaultFrame
 function takeWill(cursor: Cursor, flags: number): Will | FaultFrame {
   const topicField = takeField(cursor);
   if (topicField === undefined) return cutShort();
-  const ofTopic = topicNameFault(topicField);
-  if (ofTopic !== undefined) return ofTopic;
+  const topic = readTopicName(topicField);
+  if (typeof topic !== "string") return topic;
   const payload = takeField(cursor);
   if (payload === undefined) return cutShort();
-  const topic = topicField.toString("utf8");
   return {
     topic,
     levels: topicLevels(topic),
@@ -120,7 +120,7 @@ function takeWill(cursor: Cursor, flags: number): Will | FaultFrame {
 function takeText(cursor: Cursor): string | FaultFrame {
   const field = takeField(cursor);
   if (field === undefined) return cutShort();
-  return textFault(field) ?? field.toString("utf8");
+  return readText(field);
 }
 
 function clientIdFault(

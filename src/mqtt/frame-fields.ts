@@ -31,26 +31,31 @@ export function uint16At(bytes: Buffer, at: number): number {
   return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
 }
 
-/** What forbids these bytes as an MQTT string, if anything. */
-export function textFault(field: Buffer): FaultFrame | undefined {
+/** An MQTT string, MQTT 3.1.1 §1.5.3. */
+export function readText(field: Buffer): string | FaultFrame {
   // isUtf8 also refuses the surrogates D800–DFFF, as it should.
   if (!isUtf8(field)) return fault("text", "MQTT-1.5.3-1");
   if (field.includes(0)) return fault("text", "MQTT-1.5.3-2");
-  return undefined;
+  const text = field.toString("utf8");
+  return SHOULD_NOT_BE_THERE.test(text) ? fault("text", "MQTT-1.5.3") : text;
 }
 
-/** What forbids these bytes as a topic name, if anything. */
-export function topicNameFault(field: Buffer): FaultFrame | undefined {
+/** A topic name, §4.7. */
+export function readTopicName(field: Buffer): string | FaultFrame {
   if (field.length === 0) return fault("topic-name", "MQTT-4.7.3-1");
-  const ofText = textFault(field);
-  if (ofText !== undefined) return ofText;
   if (field.includes(PLUS) || field.includes(HASH)) return fault("topic-name", "MQTT-3.3.2-2");
-  return undefined;
+  return readText(field);
 }
 
 /**
+ * Control characters and code points that are no characters. §1.5.3 lets a receiver close the
+ * connection for them; mosquitto does, and in a log or a terminal they do harm.
+ */
+const SHOULD_NOT_BE_THERE = /[\p{Cc}\p{Noncharacter_Code_Point}]/u;
+
+/**
  * Levels of a topic name that is plain ASCII, so that the usual one is checked, counted and known to
- * be latin1 in one pass. 0: it is empty, has a wildcard or a NUL, or is not ASCII: look closer.
+ * be latin1 in one pass. 0: it is empty, has a wildcard or a control character, or is not ASCII: look closer.
  */
 export function plainTopicLevels(bytes: Buffer, start: number, end: number): number {
   if (start === end) return 0;
@@ -58,7 +63,7 @@ export function plainTopicLevels(bytes: Buffer, start: number, end: number): num
   for (let at = start; at < end; at++) {
     const byte = bytes[at] ?? 0;
     if (byte === SLASH) levels++;
-    else if (byte === 0 || byte === PLUS || byte === HASH || byte > 0x7f) return 0;
+    else if (byte < 0x20 || byte > 0x7e || byte === PLUS || byte === HASH) return 0;
   }
   return levels;
 }

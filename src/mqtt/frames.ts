@@ -1,7 +1,7 @@
 import { decodeConnect } from "./connect-frame.ts";
 import { fault, type FaultFrame, type Frame, type OtherFrame } from "./frame-kinds.ts";
 import type { OversizePublishFrame, ProtocolLevel, PublishFrame } from "./frame-kinds.ts";
-import { plainTopicLevels, qosOf, topicNameFault, uint16At } from "./frame-fields.ts";
+import { plainTopicLevels, qosOf, readTopicName, uint16At } from "./frame-fields.ts";
 import { decodeSubscribe, decodeUnsubscribe } from "./subscribe-frame.ts";
 import { topicLevels } from "../thing/topics.ts";
 
@@ -222,9 +222,9 @@ export class FrameReader {
     if (levels > 0) {
       topic = bytes.toString("latin1", topicStart, topicEnd);
     } else {
-      const ofTopic = topicNameFault(bytes.subarray(topicStart, topicEnd));
-      if (ofTopic !== undefined) return ofTopic;
-      topic = bytes.toString("utf8", topicStart, topicEnd);
+      const name = readTopicName(bytes.subarray(topicStart, topicEnd));
+      if (typeof name !== "string") return name;
+      topic = name;
       levels = topicLevels(topic);
     }
     const packetId = qos === 0 ? 0 : uint16At(bytes, topicEnd);

@@ -1,5 +1,5 @@
 import { isTopicFilter, topicLevels } from "../thing/topics.ts";
-import { qosOf, takeByte, takeField, takeUint16, textFault } from "./frame-fields.ts";
+import { qosOf, takeByte, takeField, takeUint16, readText } from "./frame-fields.ts";
 import type { Cursor } from "./frame-fields.ts";
 import { fault, type FaultFrame, type RequestedSubscription } from "./frame-kinds.ts";
 import type { SubscribeFrame, UnsubscribeFrame } from "./frame-kinds.ts";
@@ -49,10 +49,8 @@ function takeFilter(cursor: Cursor): string | FaultFrame {
   const field = takeField(cursor);
   if (field === undefined) return fault("length", "MQTT-4.8.0-1");
   if (field.length === 0) return fault("topic-filter", "MQTT-4.7.3-1");
-  const ofText = textFault(field);
-  if (ofText !== undefined) return ofText;
-  const filter = field.toString("utf8");
-  if (isTopicFilter(filter)) return filter;
+  const filter = readText(field);
+  if (typeof filter !== "string" || isTopicFilter(filter)) return filter;
   // What is left to be wrong is a wildcard: `#` not last or not alone, or `+` not alone.
   return fault("topic-filter", /[^/]#|#./.test(filter) ? "MQTT-4.7.1-2" : "MQTT-4.7.1-3");
 }

@@ -15,6 +15,10 @@ const NUL = "0003 'a' 00 'b'";
 const SURROGATE = "0003 eda080";
 const OVERLONG = "0002 c0af";
 const CUT_OFF = "0002 'a' e2";
+const CONTROL = "0003 'a' 1f 'b'";
+const DELETE = "0003 'a' 7f 'b'";
+const C1_CONTROL = "0003 'a' c29f";
+const NO_CHARACTER = "0004 'a' efbfbf";
 const TOO_HIGH = "0004 f4908080";
 
 const BEFORE_CONNECT: readonly Illegal[] = [
@@ -31,13 +35,13 @@ const BEFORE_CONNECT: readonly Illegal[] = [
 ];
 
 const CONNECTS: readonly Illegal[] = [
-  ["protocol-version", "MQTT-3.1.2-2", "MQTT 5", packet("10", "0004 'MQTT' 05 02 003c 00 0000"), 1],
-  ["protocol-version", "MQTT-3.1.2-2", "level 3 of MQTT", packet("10", "0004 'MQTT' 03"), 1],
-  ["protocol-version", "MQTT-3.1.2-2", "level 4 of MQIsdp", packet("10", "0006 'MQIsdp' 04"), 1],
-  ["protocol-version", "MQTT-3.1.2-2", "a bridge's bit", packet("10", "0004 'MQTT' 84 02"), 1],
-  ["protocol-version", "MQTT-3.1.2-2", "another name", packet("10", "0004 'MQTX' 04 02"), 1],
-  ["protocol-version", "MQTT-3.1.2-2", "a name in lower case", packet("10", "0004 'mqtt' 04"), 1],
-  ["protocol-version", "MQTT-3.1.2-2", "an empty name", packet("10", "0000 04"), 1],
+  ["protocol-level", "MQTT-3.1.2-2", "MQTT 5", packet("10", "0004 'MQTT' 05 02 003c 00 0000"), 1],
+  ["protocol-level", "MQTT-3.1.2-2", "level 3 of MQTT", packet("10", "0004 'MQTT' 03"), 1],
+  ["protocol-level", "MQTT-3.1.2-2", "level 4 of MQIsdp", packet("10", "0006 'MQIsdp' 04"), 1],
+  ["protocol-level", "MQTT-3.1.2-2", "a bridge's bit", packet("10", "0004 'MQTT' 84 02"), 1],
+  ["protocol-name", "MQTT-3.1.2-1", "another name", packet("10", "0004 'MQTX' 04 02")],
+  ["protocol-name", "MQTT-3.1.2-1", "a name in lower case", packet("10", "0004 'mqtt' 04")],
+  ["protocol-name", "MQTT-3.1.2-1", "an empty name", packet("10", "0000 04")],
   ["length", "MQTT-3.1.4-1", "nothing in it", packet("10")],
   ["length", "MQTT-3.1.4-1", "a name longer than itself", packet("10", "0014 'MQTT' 04")],
   ["length", "MQTT-3.1.4-1", "no level", packet("10", "0004 'MQTT'")],
@@ -87,6 +91,9 @@ const CONNECTS: readonly Illegal[] = [
   ["text", "MQTT-1.5.3-1", "a surrogate in the user name", connect("82", `0002 'c1' ${SURROGATE}`)],
   ["text", "MQTT-1.5.3-2", "NUL in the will topic", connect("06", `0002 'c1' ${NUL} 0000`)],
   ["text", "MQTT-1.5.3-1", "a surrogate in it", connect("06", `0002 'c1' ${SURROGATE} 0000`)],
+  ["text", "MQTT-1.5.3", "a control character in the client id", connect("02", CONTROL)],
+  ["text", "MQTT-1.5.3", "DEL in the user name", connect("82", `0002 'c1' ${DELETE}`)],
+  ["text", "MQTT-1.5.3", "U+FFFF in it", connect("06", `0002 'c1' ${NO_CHARACTER} 0000`)],
   ["topic-name", "MQTT-4.7.3-1", "an empty will topic", connect("06", "0002 'c1' 0000 0000")],
   ["topic-name", "MQTT-3.3.2-2", "# in the will topic", connect("06", "0002 'c1' 0001 '#' 0000")],
   ["topic-name", "MQTT-3.3.2-2", "+ in the will topic", connect("06", "0002 'c1' 0001 '+' 0000")],
@@ -133,6 +140,13 @@ const AFTER_CONNECT: readonly Illegal[] = [
   ["text", "MQTT-1.5.3-1", "an overlong slash in a topic", packet("30", OVERLONG)],
   ["text", "MQTT-1.5.3-1", "half a character in a topic", packet("30", CUT_OFF)],
   ["text", "MQTT-1.5.3-1", "a code point above 10FFFF in a topic", packet("30", TOO_HIGH)],
+  ["text", "MQTT-1.5.3", "a control character in a topic", packet("30", CONTROL)],
+  ["text", "MQTT-1.5.3", "DEL in a topic", packet("30", DELETE)],
+  ["text", "MQTT-1.5.3", "U+009F in a topic", packet("30", C1_CONTROL)],
+  ["text", "MQTT-1.5.3", "U+FFFF in a topic", packet("30", NO_CHARACTER)],
+  ["text", "MQTT-1.5.3", "U+FDD0 in a topic", packet("30", "0003 efb790")],
+  ["text", "MQTT-1.5.3", "U+10FFFE in a topic", packet("30", "0004 f48fbfbe")],
+  ["text", "MQTT-1.5.3", "a control character in a filter", packet("82", `0001 ${CONTROL} 00`)],
   ["packet-id", "MQTT-2.3.1-1", "packet id 0 at QoS 1", packet("32", "0001 'a' 0000")],
   ["packet-id", "MQTT-2.3.1-1", "packet id 0 at QoS 2", packet("34", "0001 'a' 0000")],
   ["packet-id", "MQTT-2.3.1-1", "PUBACK of 0", packet("40", "0000")],

@@ -13,7 +13,9 @@ const WITHOUT_BYTES = new Set(["publish", "oversize-publish", "pubrel"]);
 
 const level = fc.oneof(
   fc.constantFrom("", "a", "b", "things", "$SYS", "é", "温度", "😀", " "),
-  fc.string({ unit: "grapheme", maxLength: 8 }).map((text) => text.replaceAll(/[/+#\0]/g, "")),
+  fc
+    .string({ unit: "grapheme", maxLength: 8 })
+    .map((text) => text.replaceAll(/[/+#]|\p{Cc}|\p{NChar}/gu, "")),
 );
 const topicName = fc
   .array(level, { minLength: 1, maxLength: 8 })
@@ -23,7 +25,9 @@ const topicFilter = fc
   .tuple(fc.array(fc.oneof(level, fc.constant("+")), { maxLength: 8 }), fc.boolean())
   .map(([levels, hasTail]) => [...levels, ...(hasTail ? ["#"] : [])].join("/"))
   .filter((filter) => filter !== "");
-const text = fc.string({ unit: "grapheme", maxLength: 20 }).map((t) => t.replaceAll("\0", ""));
+const text = fc
+  .string({ unit: "grapheme", maxLength: 20 })
+  .map((t) => t.replaceAll(/\p{Cc}|\p{NChar}/gu, ""));
 const payload = fc.uint8Array({ maxLength: 900 }).map((bytes) => Buffer.from(bytes));
 const packetId = fc.integer({ min: 1, max: 65_535 });
 const qos = fc.constantFrom(0, 1, 2);
