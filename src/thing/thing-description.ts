@@ -2,7 +2,17 @@ import type { Fault } from "../errors.ts";
 import { FIXED_LIMITS, type Limits } from "../limits.ts";
 import { isKeepable } from "./data-schema.ts";
 import { checkDescription } from "./description-rules.ts";
-import { isJsonObject, type JsonObject } from "./json.ts";
+import {
+  actionForms,
+  eventForms,
+  HTTP_SECURITY,
+  propertyForms,
+  SECURITY_DEFINITIONS,
+  thingForms,
+  thingHref,
+  type Bases,
+} from "./forms.ts";
+import { isJsonArray, isJsonObject, type Json, type JsonObject } from "./json.ts";
 import { isThingId, type AffordanceKind, type Affordances, type Thing } from "./thing.ts";
 import { formatTime } from "./time.ts";
 
@@ -76,6 +86,37 @@ export function renderThingDescription(thing: Thing): JsonObject {
   };
 }
 
+/**
+ * A valid Thing Description of WoT TD 1.1, for `Accept: application/td+json`: what GET answers, with
+ * what TD 1.1 asks for besides, and forms that lead to the gateway after those that were given.
+ * Where a form has `"sluice:keyed": true`, the payload is `{"<name>": …}` around what the affordance
+ * describes.
+ */
+export function renderWotThingDescription(thing: Thing, bases: Bases): JsonObject {
+  const { description } = thing;
+  const { properties, actions, events, security, securityDefinitions } = description;
+  const isSecured = isJsonObject(securityDefinitions) && security !== undefined;
+  const ownForms = thingForms(thing, bases);
+  return {
+    ...renderThingDescription(thing),
+    "@context": wotContext(description["@context"]),
+    id: thingHref(thing, bases),
+    title: description["title"] ?? thing.id,
+    security: isSecured ? security : HTTP_SECURITY,
+    securityDefinitions: {
+      ...(isJsonObject(securityDefinitions) ? securityDefinitions : {}),
+      ...SECURITY_DEFINITIONS,
+    },
+    ...withForms("properties", properties, (name) => {
+      const property = thing.properties.get(name);
+      return property === undefined ? [] : propertyForms(thing, property, bases);
+    }),
+    ...withForms("actions", actions, (name) => actionForms(thing, name, bases)),
+    ...withForms("events", events, (name) => eventForms(thing, name, bases)),
+    ...(ownForms.length === 0 ? {} : { forms: [...formsOf(description), ...ownForms] }),
+  };
+}
+
 /** The description without one property, action or event; `undefined` if it has none such. */
 export function removeAffordance(
   description: JsonObject,
@@ -103,6 +144,35 @@ export function mergeElements(existing: JsonObject, incoming: JsonObject): JsonO
 }
 
 const AFFORDANCE_KINDS = ["properties", "actions", "events"] as const;
+
+/** TD 1.1 §5.3.1.1: its own URI comes first; the prefixes of our terms come last. */
+function wotContext(given: Json | undefined): Json {
+  const contexts = given === undefined ? [] : isJsonArray(given) ? given : [given];
+  const others = contexts.filter((context) => context !== TD_CONTEXT);
+  return [TD_CONTEXT, ...others, { sluice: "urn:sluice:terms#", mqv: MQTT_TERMS }];
+}
+
+const TD_CONTEXT = "https://www.w3.org/2022/wot/td/v1.1";
+const MQTT_TERMS = "https://www.w3.org/2019/wot/mqtt#";
+
+/** The member `kind` with forms added to each element; no member if there was none. */
+function withForms(
+  kind: AffordanceKind,
+  elements: Json | undefined,
+  formsFor: (name: string) => readonly JsonObject[],
+): JsonObject {
+  if (!isJsonObject(elements)) return {};
+  const extended = Object.entries(elements).flatMap(([name, affordance]) => {
+    if (!isJsonObject(affordance)) return [];
+    return [[name, { ...affordance, forms: [...formsOf(affordance), ...formsFor(name)] }] as const];
+  });
+  return { [kind]: Object.fromEntries(extended) };
+}
+
+function formsOf(owner: JsonObject): readonly Json[] {
+  const forms = owner["forms"];
+  return isJsonArray(forms) ? forms : [];
+}
 
 /** Members that are the gateway's to say. */
 const ADDED_MEMBERS: ReadonlySet<string> = new Set(["id", "uid", "created", "modified"]);
