@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Json } from "../thing/json.ts";
 import type { Commit } from "./commit.ts";
 import { rowsOf, type Database } from "./database.ts";
+import type { Deletions } from "./deletions.ts";
 import { everyRow, requestKey, unfinishedKey, type Moment } from "./keys.ts";
 
 export const FINAL_STATUSES = ["completed", "failed", "cancelled", "expired"] as const;
@@ -62,11 +63,13 @@ export function isFinal(status: ActionStatus): boolean {
 export class ActionRequests {
   readonly #commit: Commit;
   readonly #database: Database;
+  readonly #deletions: Deletions;
   readonly #unfinished = new Map<number, Map<number, ActionRequest>>();
 
-  constructor(commit: Commit, database: Database) {
+  constructor(commit: Commit, database: Database, deletions: Deletions) {
     this.#commit = commit;
     this.#database = database;
+    this.#deletions = deletions;
   }
 
   async load(): Promise<void> {
@@ -79,6 +82,8 @@ export class ActionRequests {
   get(thing: number, name: string, moment: Moment): ActionRequest | undefined {
     const unfinished = this.#unfinished.get(thing)?.get(moment.sequence);
     if (unfinished?.name === name && unfinished.moment.at === moment.at) return unfinished;
+    const deletedThrough = this.#deletions.throughOf({ thing, of: "action", name });
+    if (moment.sequence <= deletedThrough) return undefined;
     const row = this.#commit.read(requestKey(thing, name, moment));
     return row === undefined ? undefined : parseActionRequest(row);
   }

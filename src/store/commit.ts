@@ -108,23 +108,28 @@ export class Commit {
 
   readonly #write = (): void => {
     assert(this.#inFlight === undefined, "one batch in flight");
-    this.#scheduled = false;
     if (this.#failure !== undefined) return;
     this.#options.beforeWrite();
     const batch = this.#open;
     this.#open = newBatch();
     this.#inFlight = batch;
-    // Chained: 2.8 times faster than an array of operations.
-    const chained = this.#database.batch();
-    for (const [key, value] of batch.rows) {
-      if (value === undefined) chained.del(key);
-      else chained.put(key, value);
-    }
-    chained.write({ sync: true }).then(
+    // Only now: what `beforeWrite` puts belongs to this batch and must not ask for another.
+    this.#scheduled = false;
+    this.#writeRows(batch.rows).then(
       () => this.#finish(batch),
       (cause: unknown) => this.#fail(cause),
     );
   };
+
+  async #writeRows(rows: Batch["rows"]): Promise<void> {
+    // Chained: 2.8 times faster than an array of operations.
+    const chained = this.#database.batch();
+    for (const [key, value] of rows) {
+      if (value === undefined) chained.del(key);
+      else chained.put(key, value);
+    }
+    await chained.write({ sync: true });
+  }
 
   #finish(batch: Batch): void {
     this.#batches += 1;

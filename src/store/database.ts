@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Level } from "level";
 import { GatewayError } from "../errors.ts";
@@ -8,9 +8,11 @@ import type { KeyRange } from "./keys.ts";
 export type Database = Level;
 
 const DATABASE_FOLDER = "db";
+/** Stands beside the database once it holds something, so that its loss is no first start. */
+const MADE_MARK = "store-exists";
 
 /**
- * Opens the database under `path`, making it if there is none.
+ * Opens the database under `path`, making it if there never was one.
  * @throws GatewayError `storage-failed`; its `cause` is LevelDB's error, `LEVEL_LOCKED` among them.
  */
 export async function openDatabase(path: string): Promise<Database> {
@@ -18,7 +20,8 @@ export async function openDatabase(path: string): Promise<Database> {
   const folder = join(path, DATABASE_FOLDER);
   const database: Database = new Level(folder, { keyEncoding: "utf8", valueEncoding: "utf8" });
   try {
-    await database.open({ maxOpenFiles: 128 });
+    const createIfMissing = !existsSync(join(path, MADE_MARK));
+    await database.open({ createIfMissing, maxOpenFiles: 128 });
   } catch (cause) {
     throw new GatewayError("storage-failed", `could not open the database in ${folder}`, { cause });
   }
@@ -26,6 +29,14 @@ export async function openDatabase(path: string): Promise<Database> {
   syncDirectory(folder);
   syncDirectory(path);
   return database;
+}
+
+/** Says that the database under `path` has been made and written. */
+export function markAsMade(path: string): void {
+  const mark = join(path, MADE_MARK);
+  if (existsSync(mark)) return;
+  writeFileSync(mark, "", { mode: 0o600 });
+  syncDirectory(path);
 }
 
 /** Every row of a range, in key order. For start-up and tests: it holds all of them. */

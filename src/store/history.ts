@@ -1,11 +1,13 @@
 import { parseActionRequest, type ActionRequest } from "./action-requests.ts";
 import { openChange, type RecordedChange } from "./changes.ts";
 import type { Database } from "./database.ts";
+import type { Deletions } from "./deletions.ts";
 import {
   changeKey,
   historyRange,
   momentOfKey,
   orderOfKey,
+  type HistoryClass,
   type HistorySource,
   type KeyRange,
   type MomentBounds,
@@ -23,19 +25,25 @@ export type HistoryPage<Item> = { readonly items: readonly Item[]; readonly more
  */
 export class History {
   readonly #database: Database;
+  readonly #deletions: Deletions;
 
-  constructor(database: Database) {
+  constructor(database: Database, deletions: Deletions) {
     this.#database = database;
+    this.#deletions = deletions;
   }
 
-  /** Changes of several sources of one class in one order; a change of several names comes once. */
+  /**
+   * Changes of several sources of one class in one order; a change of several names comes once, with
+   * the values of the names that were asked for.
+   * @throws GatewayError `storage-failed` if a row is damaged.
+   */
   async changes(
     sources: readonly HistorySource[],
     slice: Slice,
   ): Promise<HistoryPage<RecordedChange>> {
     const of = sources[0]?.of;
     if (of === undefined) return { items: [], more: false };
-    const found = await this.#keys(sources, slice);
+    const found = await this.#keys(of, sources, slice);
     const sequences = found.keys.map((key) => momentOfKey(of, key).sequence);
     const rows: readonly (string | undefined)[] = await this.#database.getMany(
       sequences.map((sequence) => changeKey(of, sequence)),
@@ -43,14 +51,14 @@ export class History {
     const items = rows.flatMap((row, index) =>
       row === undefined ? [] : [openChange(of, sequences[index] ?? 0, row)],
     );
-    return { items, more: found.more };
+    return { items: items.map((change) => this.#ofSources(change, sources)), more: found.more };
   }
 
   async requests(
     sources: readonly HistorySource[],
     slice: Slice,
   ): Promise<HistoryPage<ActionRequest>> {
-    const found = await this.#keys(sources, slice);
+    const found = await this.#keys("action", sources, slice);
     const rows: readonly (string | undefined)[] = await this.#database.getMany([...found.keys]);
     const items = rows.flatMap((row) => (row === undefined ? [] : [parseActionRequest(row)]));
     return { items, more: found.more };
@@ -64,49 +72,77 @@ export class History {
 
   async hasAt(source: HistorySource, at: number): Promise<boolean> {
     const bounds = { after: { at, sequence: 0 }, before: { at: at + 1, sequence: 0 } };
-    const keys = await this.#database.keys({ ...historyRange(source, bounds), limit: 1 }).all();
-    return keys.length > 0;
+    const found = await this.#keys(source.of, [source], { ...bounds, limit: 1 });
+    return found.keys.length > 0;
   }
 
   async #keys(
+    of: HistoryClass,
     sources: readonly HistorySource[],
     slice: Slice,
   ): Promise<{ readonly keys: readonly string[]; readonly more: boolean }> {
-    const ranges = sources.map((source) => historyRange(source, slice));
-    const keys = await mergeKeys(this.#database, ranges, {
+    const ranges = sources.map((source) => ({
+      ...historyRange(source, slice),
+      deletedThrough: this.#deletions.throughOf(source),
+    }));
+    const keys = await mergeKeys(this.#database, of, ranges, {
       reverse: slice.oldestFirst !== true,
       limit: slice.limit + 1,
     });
     return { keys: keys.slice(0, slice.limit), more: keys.length > slice.limit };
   }
+
+  #ofSources(change: RecordedChange, sources: readonly HistorySource[]): RecordedChange {
+    if (change.class !== "property") return change;
+    const isAskedFor = new Set(
+      sources.flatMap((source) =>
+        change.sequence > this.#deletions.throughOf(source) ? source.name : [],
+      ),
+    );
+    const values = Object.entries(change.values).filter(([name]) => isAskedFor.has(name));
+    return { ...change, values: Object.fromEntries(values) };
+  }
 }
 
-type Head = { order: string; key: string; readonly iterator: KeyIterator };
+type DeletableRange = KeyRange & { readonly deletedThrough: number };
+type Head = {
+  order: string;
+  key: string;
+  readonly deletedThrough: number;
+  readonly iterator: KeyIterator;
+};
 type KeyIterator = {
   readonly next: () => Promise<string | undefined>;
   readonly close: () => Promise<void>;
 };
 
-/** Merges several ranges by moment; equal moments (one change, several names) come once. */
+/**
+ * Merges several ranges by moment; equal moments (one change, several names) come once, and what is
+ * deleted not at all.
+ */
 async function mergeKeys(
   database: Database,
-  ranges: readonly KeyRange[],
+  of: HistoryClass,
+  ranges: readonly DeletableRange[],
   { reverse, limit }: { readonly reverse: boolean; readonly limit: number },
 ): Promise<readonly string[]> {
   const heads: Head[] = [];
   const keys: string[] = [];
   try {
-    for (const range of ranges) {
-      const iterator = database.keys({ ...range, reverse, limit });
+    for (const { deletedThrough, ...range } of ranges) {
+      const bound = deletedThrough === 0 ? { limit } : {};
+      const iterator = database.keys({ ...range, ...bound, reverse });
       const key = await iterator.next();
       if (key === undefined) await iterator.close();
-      else heads.push({ order: orderOfKey(key), key, iterator });
+      else heads.push({ order: orderOfKey(key), key, deletedThrough, iterator });
     }
     let last = "";
     while (heads.length > 0 && keys.length < limit) {
       const head = heads.reduce((best, one) => (one.order > best.order === reverse ? one : best));
-      if (head.order !== last) keys.push(head.key);
-      last = head.order;
+      if (head.order !== last && momentOfKey(of, head.key).sequence > head.deletedThrough) {
+        keys.push(head.key);
+        last = head.order;
+      }
       const key = await head.iterator.next();
       if (key === undefined) {
         heads.splice(heads.indexOf(head), 1);

@@ -40,22 +40,34 @@ const SEQUENCE_DIGITS = 11;
 const TIME_DIGITS = 9;
 const RADIX = 32;
 
+/** Times of rows are whole ms from 0 to this. */
+export const TIME_MS_MAX = RADIX ** TIME_DIGITS - 1;
+const SEQUENCE_MAX = Number.MAX_SAFE_INTEGER;
+
 function digits(value: number, width: number): string {
   return value.toString(RADIX).padStart(width, "0");
 }
 
 export type KeyRange = { readonly gt: string; readonly lt: string };
 
-/** Every key that begins with the prefix. Keys continue with text or `\0`, so `\0` alone is below all. */
+/** Every key that begins with the prefix and goes on; the prefix ends in an ASCII character. */
 function under(prefix: string): KeyRange {
-  return { gt: prefix, lt: `${prefix}\u{10ffff}` };
+  const successor = String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1);
+  return { gt: prefix, lt: prefix.slice(0, -1) + successor };
 }
 
 export const metaKey = (name: string): string => `m:${name}`;
 export const accountKey = (account: string): string => `a:${account}`;
 export const thingKey = (number: number): string => `t:${digits(number, THING_DIGITS)}`;
-export const deletedRowsKey = (thing: number, through: number): string =>
-  `x:${digits(thing, THING_DIGITS)}${digits(through, SEQUENCE_DIGITS)}`;
+/** One change may delete several affordances: `source` tells their rows apart. */
+export const deletedRowsKey = (
+  thing: number,
+  through: number,
+  source: HistorySource | undefined,
+): string => {
+  const of = source === undefined ? "" : CLASS_LETTER[source.of] + source.name;
+  return `x:${digits(thing, THING_DIGITS)}${digits(through, SEQUENCE_DIGITS)}${of}`;
+};
 export const credentialKey = (ulid: string): string => `u:${ulid}`;
 export const tokenKey = (ulid: string): string => `k:${ulid}`;
 export const clientKey = (ulid: string): string => `l:${ulid}`;
@@ -124,17 +136,24 @@ export function momentOfKey(of: HistoryClass, key: string): Moment {
   return isByTime(of) ? { at: first, sequence: second } : { at: second, sequence: first };
 }
 
-/** Exclusive at both ends; open where a bound is absent. */
+/** Exclusive at both ends; open where a bound is absent. Any time will do, also one no key can hold. */
 export type MomentBounds = {
   readonly after?: Moment | undefined;
   readonly before?: Moment | undefined;
 };
 
 function momentRange(prefix: string, of: HistoryClass, bounds: MomentBounds): KeyRange {
+  const { after, before } = bounds;
   return {
-    gt: bounds.after === undefined ? prefix : prefix + momentDigits(of, bounds.after),
-    lt: prefix + (bounds.before === undefined ? BEHIND_DIGITS : momentDigits(of, bounds.before)),
+    gt: after === undefined ? prefix : prefix + momentDigits(of, nearestMoment(after)),
+    lt: prefix + (before === undefined ? BEHIND_DIGITS : momentDigits(of, nearestMoment(before))),
   };
+}
+
+/** The moment itself, or the first or last that a key could hold. Sequences of changes begin at 1. */
+function nearestMoment(moment: Moment): Moment {
+  if (moment.at < 0) return { at: 0, sequence: 0 };
+  return moment.at > TIME_MS_MAX ? { at: TIME_MS_MAX, sequence: SEQUENCE_MAX } : moment;
 }
 
 /** Whose history: `name` is that of the property, action or event, and empty for data. */
@@ -175,6 +194,3 @@ export function sourceOfHistoryKey(key: string): HistorySource {
   const name = key.slice(2 + THING_DIGITS + 1, key.length - MOMENT_DIGITS - 1);
   return { thing: numberOfKey(key), of, name };
 }
-
-/** Largest time a key can hold. */
-export const TIME_MS_MAX = RADIX ** TIME_DIGITS - 1;

@@ -1,14 +1,14 @@
-import { z } from "zod";
 import type { CancelTimer, Clock } from "../clock.ts";
 import { isFinal, type ActionRequests } from "./action-requests.ts";
 import { openChange, type ChangeLog, type RecordedChange } from "./changes.ts";
 import type { Commit } from "./commit.ts";
 import type { Database } from "./database.ts";
+import type { Deletions } from "./deletions.ts";
 import {
   ageMarkKey,
+  CHANGE_CLASSES,
   changeKey,
   changesOfClass,
-  deletedRowsKey,
   everyRow,
   HISTORY_CLASSES,
   historyKey,
@@ -18,21 +18,27 @@ import {
   rowsOfDeletedThing,
   sequenceOfChangeKey,
   sourceOfHistoryKey,
+  type ChangeClass,
   type HistoryClass,
   type HistorySource,
   type KeyRange,
 } from "./keys.ts";
 
-/** What is kept of each class: at most `rows`, and for `days` of running time (0: no bound by age). */
-export type HistoryBounds = Readonly<
-  Record<HistoryClass, { readonly rows: number; readonly days: number }>
->;
+/** At most `rows`, and for `days` of running time (0: no bound by age). */
+type Bounds = { readonly rows: number; readonly days: number };
+
+/** What is kept of each class. */
+export type HistoryBounds = Readonly<Record<HistoryClass, Bounds>>;
+
+/** Past revisions of Thing Descriptions and deletions: nobody reads them but an uplink that is behind. */
+const THING_BOUNDS: Bounds = { rows: 10_000, days: 0 };
 
 type RetentionDeps = {
   readonly database: Database;
   readonly commit: Commit;
   readonly changes: ChangeLog;
   readonly requests: ActionRequests;
+  readonly deletions: Deletions;
   readonly clock: Clock;
 };
 
@@ -46,21 +52,6 @@ const CHUNK_ROWS = 256;
 
 const AGE = metaKey("age");
 
-/** What is still to be swept of a deleted Thing or of one deleted affordance. */
-const deletedRowsSchema = z.object({
-  thing: z.number(),
-  /** Absent: the whole Thing. */
-  source: z
-    .object({
-      thing: z.number(),
-      of: z.enum(HISTORY_CLASSES),
-      name: z.string(),
-    })
-    .exactOptional(),
-  /** The last sequence that goes; what came later is of a new affordance with the old name. */
-  through: z.number(),
-});
-
 /**
  * Keeps history within its bounds, oldest first, and sweeps what deletions left.
  *
@@ -69,10 +60,17 @@ const deletedRowsSchema = z.object({
  */
 export class Retention {
   readonly #deps: RetentionDeps;
-  readonly #bounds: HistoryBounds;
+  readonly #bounds: Readonly<Record<ChangeClass, Bounds>>;
   readonly #ageAtStartMs: number;
   readonly #startedMs: number;
-  readonly #heads: Record<HistoryClass, number> = { property: 0, action: 0, event: 0, data: 0 };
+  /** The first sequence of each class that may still be there: what is before are tombstones. */
+  readonly #heads: Record<ChangeClass, number> = {
+    property: 1,
+    action: 1,
+    event: 1,
+    data: 1,
+    thing: 1,
+  };
   #writtenAgeMs: number;
   #cancelTimer: CancelTimer | undefined;
   #sweeping: Promise<void> | undefined;
@@ -80,12 +78,13 @@ export class Retention {
 
   constructor(deps: RetentionDeps, bounds: HistoryBounds) {
     this.#deps = deps;
-    this.#bounds = bounds;
+    this.#bounds = { ...bounds, thing: THING_BOUNDS };
     this.#ageAtStartMs = Number(deps.commit.read(AGE) ?? "0");
     this.#writtenAgeMs = this.#ageAtStartMs;
     this.#startedMs = deps.clock.monotonicMs();
-    for (const of of HISTORY_CLASSES)
-      this.#heads[of] = Number(deps.commit.read(headKey(of)) ?? "0");
+    for (const of of CHANGE_CLASSES) {
+      this.#heads[of] = Number(deps.commit.read(headKey(of)) ?? "1");
+    }
   }
 
   /** ms this store has been open in its life. */
@@ -93,26 +92,28 @@ export class Retention {
     return this.#ageAtStartMs + this.#deps.clock.monotonicMs() - this.#startedMs;
   }
 
+  /** Sweeps now and then. A sweep that fails is told, and the next one tries again. */
   start(onFailure: (error: unknown) => void): void {
     const next = (): void => {
       if (this.#stopped) return;
       this.#cancelTimer = this.#deps.clock.after(SWEEP_EVERY_MS, () => {
-        this.sweep().then(next, onFailure);
+        void this.sweep().catch(onFailure).then(next);
       });
     };
     next();
   }
 
-  stop(): void {
+  /** Resolves when no sweep reads or writes any more. Idempotent. */
+  async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelTimer?.();
+    await this.#sweeping?.catch(() => undefined); // Whoever called `sweep` is told.
   }
 
   /** Marks what is now there of a Thing, or of one of its affordances, to be swept. */
   forget(thing: number, source?: HistorySource): void {
     const through = this.#deps.changes.sequence;
-    const row = { thing, ...(source === undefined ? {} : { source }), through };
-    this.#deps.commit.put(deletedRowsKey(thing, through), JSON.stringify(row));
+    this.#deps.deletions.add({ thing, ...(source === undefined ? {} : { source }), through });
   }
 
   /** Adds the age to the open batch if the last one written is old, and an age mark every hour. */
@@ -137,23 +138,24 @@ export class Retention {
 
   async #sweepAll(): Promise<void> {
     await this.#sweepDeleted();
-    for (const of of HISTORY_CLASSES) await this.#sweepClass(of);
+    for (const of of CHANGE_CLASSES) await this.#sweepClass(of);
   }
 
-  async #sweepClass(of: HistoryClass): Promise<void> {
+  async #sweepClass(of: ChangeClass): Promise<void> {
     const { rows: rowsMax, days } = this.#bounds[of];
     const throughByAge = days === 0 ? 0 : await this.#sequenceAtAge(this.ageMs - days * DAY_MS);
     const { database, changes, commit } = this.#deps;
     while (!this.#stopped) {
-      const excess = Math.max(0, changes.rowsOf(of) - rowsMax);
       await commit.flushed();
+      const excess = Math.max(0, changes.rowsOf(of) - rowsMax);
+      if (excess === 0 && throughByAge < this.#heads[of]) return;
       const range = changesOfClass(of, this.#heads[of], changes.sequence);
       const rows = await database.iterator({ ...range, limit: CHUNK_ROWS }).all();
       let dropped = 0;
       for (const [key, row] of rows) {
         const sequence = sequenceOfChangeKey(key);
         if (dropped >= excess && sequence > throughByAge) break;
-        this.#drop(openChange(of, sequence, row));
+        this.#drop(of, sequence, row);
         this.#heads[of] = sequence + 1;
         dropped += 1;
       }
@@ -170,48 +172,63 @@ export class Retention {
     const [mark, older] = rows;
     // Only the class with the most days needs a mark this old, and only the newest of them.
     if (older !== undefined && ageMs <= this.ageMs - this.#daysMax() * DAY_MS) {
-      await this.#deps.database.clear({ gt: everyRow.ageMark.gt, lte: older[0] });
+      await this.#deleteAgeMarks({ gt: everyRow.ageMark.gt, lte: older[0] });
     }
     return mark === undefined ? 0 : Number(mark[1]);
+  }
+
+  async #deleteAgeMarks(range: { readonly gt: string; readonly lte: string }): Promise<void> {
+    const marks = await this.#deps.database.keys({ ...range, limit: CHUNK_ROWS }).all();
+    for (const key of marks) this.#deps.commit.delete(key);
   }
 
   #daysMax(): number {
     return Math.max(...HISTORY_CLASSES.map((of) => this.#bounds[of].days));
   }
 
-  /** Takes a change out of the log, and what points at it. */
-  #drop(change: RecordedChange): void {
-    const { commit, changes, requests } = this.#deps;
+  /** Takes a change out of the log, and what points at it. A damaged row goes alone. */
+  #drop(of: ChangeClass, sequence: number, row: string): void {
+    const change = readableChange(of, sequence, row);
+    if (change !== undefined) this.#dropPointers(change);
+    this.#deps.changes.drop(of, sequence);
+  }
+
+  #dropPointers(change: RecordedChange): void {
+    const { commit, requests } = this.#deps;
     const { thing, at, sequence } = change;
     const moment = { at, sequence };
-    if (change.class === "property") {
-      for (const name of Object.keys(change.values)) {
-        commit.delete(historyKey({ thing, of: "property", name }, moment));
+    switch (change.class) {
+      case "property":
+        for (const name of Object.keys(change.values)) {
+          commit.delete(historyKey({ thing, of: "property", name }, moment));
+        }
+        return;
+      case "action": {
+        const requested = { at: change.requestedAt, sequence: change.request };
+        const request = requests.get(thing, change.name, requested);
+        if (request === undefined || !isFinal(request.status)) return;
+        if (request.revision === sequence) requests.delete(request);
+        return;
       }
-    } else if (change.class === "action") {
-      const requested = { at: change.requestedAt, sequence: change.request };
-      const request = requests.get(thing, change.name, requested);
-      if (request !== undefined && isFinal(request.status) && request.revision === sequence) {
-        requests.delete(request);
+      case "event":
+      case "data": {
+        const name = change.class === "event" ? change.name : "";
+        commit.delete(historyKey({ thing, of: change.class, name }, moment));
+        return;
       }
-    } else if (change.class !== "thing") {
-      const name = change.class === "event" ? change.name : "";
-      commit.delete(historyKey({ thing, of: change.class, name }, moment));
+      case "thing":
     }
-    changes.drop(change.class, sequence);
   }
 
   async #sweepDeleted(): Promise<void> {
-    const { database, commit } = this.#deps;
-    await commit.flushed();
-    for (const [key, row] of await database.iterator(everyRow.deletedRows).all()) {
-      const { thing, source, through } = deletedRowsSchema.parse(JSON.parse(row));
+    for (const deleted of this.#deps.deletions.pending()) {
+      const { thing, source, through } = deleted;
       const ranges = source === undefined ? rowsOfDeletedThing(thing) : [historyRange(source)];
       // A change of several properties stays in the log for the others.
       const fromLog = source?.of !== "property";
       for (const range of ranges) await this.#sweepRange(range, through, fromLog);
       if (this.#stopped) return;
-      commit.delete(key);
+      this.#deps.deletions.finish(deleted);
     }
   }
 
@@ -244,4 +261,16 @@ export class Retention {
   }
 }
 
-const headKey = (of: HistoryClass): string => metaKey(`head-${of}`);
+const headKey = (of: ChangeClass): string => metaKey(`head-${of}`);
+
+function readableChange(
+  of: ChangeClass,
+  sequence: number,
+  row: string,
+): RecordedChange | undefined {
+  try {
+    return openChange(of, sequence, row);
+  } catch {
+    return undefined;
+  }
+}

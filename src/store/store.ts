@@ -1,5 +1,3 @@
-import { existsSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Clock, Random } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import { Accounts } from "./accounts.ts";
@@ -7,7 +5,8 @@ import { ActionRequests } from "./action-requests.ts";
 import { ChangeLog, readLogMark } from "./changes.ts";
 import { Commit } from "./commit.ts";
 import { Credentials } from "./credentials.ts";
-import { openDatabase, type Database } from "./database.ts";
+import { markAsMade, openDatabase, type Database } from "./database.ts";
+import { Deletions } from "./deletions.ts";
 import { History } from "./history.ts";
 import { makeIds, newSalt, type Ids } from "./ids.ts";
 import { metaKey } from "./keys.ts";
@@ -61,22 +60,23 @@ const FORMAT = 1;
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { clock, random } = options;
   const database = await openDatabase(options.path);
+  const before: { write: () => void } = { write: () => undefined };
+  const commit = new Commit(database, {
+    gatherMs: options.gatherMs,
+    beforeWrite: () => before.write(),
+    onFailure: options.onFailure,
+  });
   try {
-    const before: { write: () => void } = { write: () => undefined };
-    const commit = new Commit(database, {
-      gatherMs: options.gatherMs,
-      beforeWrite: () => before.write(),
-      onFailure: options.onFailure,
-    });
     checkFormat(commit);
     const boot = Number(remembered(commit, "boot", () => "0")) + 1;
     commit.put(metaKey("boot"), String(boot));
     const changes = new ChangeLog(commit, { boot, isSynced: clock.isSynced }, readLogMark(commit));
     const salt = Number(remembered(commit, "salt", () => String(newSalt(random))));
     const ids = makeIds(clock, random, salt);
-    const requests = new ActionRequests(commit, database);
+    const deletions = new Deletions(commit);
+    const requests = new ActionRequests(commit, database, deletions);
     const retention = new Retention(
-      { database, commit, changes, requests, clock },
+      { database, commit, changes, requests, deletions, clock },
       options.history,
     );
     before.write = () => {
@@ -91,7 +91,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       tokens: new Tokens(commit),
       clients: new Clients(commit),
     };
-    for (const table of Object.values(tables)) await table.load(database);
+    for (const table of [...Object.values(tables), deletions]) await table.load(database);
     await requests.load();
     const gatewayId = remembered(commit, "gateway", () => ids.next());
     await commit.flushed();
@@ -104,19 +104,22 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       ids,
       requests,
       retention,
-      history: new History(database),
+      history: new History(database, deletions),
       boot,
       gatewayId,
       close: async () => closeStore(database, commit, retention),
     };
-  } catch (error) {
+  } catch (cause) {
+    await commit.flushed().catch(() => undefined); // The first fault is the one to tell.
     await database.close();
-    throw error;
+    if (cause instanceof GatewayError) throw cause;
+    const detail = `could not read the store in ${options.path}`;
+    throw new GatewayError("storage-failed", detail, { cause });
   }
 }
 
 async function closeStore(database: Database, commit: Commit, retention: Retention): Promise<void> {
-  retention.stop();
+  await retention.stop();
   if (database.status !== "open") return;
   try {
     await commit.flushed();
@@ -141,10 +144,4 @@ function remembered(commit: Commit, name: string, make: () => string): string {
   const made = make();
   commit.put(metaKey(name), made);
   return made;
-}
-
-/** Says beside the database that it exists, so that its loss is not taken for a first start. */
-function markAsMade(path: string): void {
-  const mark = join(path, "store-exists");
-  if (!existsSync(mark)) writeFileSync(mark, "", { mode: 0o600 });
 }
