@@ -1,0 +1,242 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import fc from "fast-check";
+import { test } from "tap";
+import type { GatewayError } from "../../src/errors.ts";
+import { Commit } from "../../src/store/commit.ts";
+import { HeldDatabase } from "./held-database.ts";
+
+type Made = {
+  readonly database: HeldDatabase;
+  readonly commit: Commit;
+  readonly failures: readonly GatewayError[];
+};
+
+function makeCommit(beforeWrite: (commit: Commit) => void = () => undefined): Made {
+  const database = new HeldDatabase();
+  const failures: GatewayError[] = [];
+  const commit: Commit = new Commit(database.asDatabase(), {
+    gatherMs: 0,
+    beforeWrite: () => beforeWrite(commit),
+    onFailure: (failure) => failures.push(failure),
+  });
+  return { database, commit, failures };
+}
+
+/** A callback that writes its name down when it is called. */
+function logger(log: string[]): (name: string) => (failure: GatewayError | undefined) => void {
+  return (name) => (failure) => log.push(failure === undefined ? name : `${name} ${failure.code}`);
+}
+
+await test("all that is put in one turn is one synced batch, the last value of each key", async (t) => {
+  const { database, commit } = makeCommit();
+  commit.put("a", "1");
+  commit.put("b", "1");
+  await Promise.resolve();
+  commit.put("a", "2");
+  commit.delete("b");
+  await nextTurn();
+  t.same(
+    database.batches.map((rows) => [...rows]),
+    [
+      [
+        ["a", "2"],
+        ["b", undefined],
+      ],
+    ],
+  );
+  database.end();
+  await commit.flushed();
+  t.same(commit.written, { batches: 1, rows: 2 });
+});
+
+await test("what comes while a batch is in flight is the next batch, and only one is in flight", async (t) => {
+  const { database, commit } = makeCommit();
+  commit.put("a", "1");
+  await nextTurn();
+  commit.put("b", "1");
+  await nextTurn();
+  commit.put("c", "1");
+  await nextTurn();
+  t.equal(database.inFlight, 1);
+  database.end();
+  await nextTurn();
+  await nextTurn();
+  t.same(
+    database.batches.map((rows) => [...rows.keys()]),
+    [["a"], ["b", "c"]],
+  );
+  database.end();
+  await commit.flushed();
+});
+
+await test("rows added before a write go with it and ask for no other", async (t) => {
+  let marks = 0;
+  const { database, commit } = makeCommit((commit) => commit.put("mark", String((marks += 1))));
+  commit.put("a", "1");
+  await nextTurn();
+  await nextTurn();
+  await nextTurn();
+  t.same(
+    database.batches.map((rows) => [...rows.keys()]),
+    [["a", "mark"]],
+  );
+  database.end();
+  await commit.flushed();
+  await nextTurn();
+  await nextTurn();
+  t.equal(database.batches.length, 1);
+});
+
+await test("a callback is called at once when nothing is under way, else after its rows are on disk", async (t) => {
+  const { database, commit } = makeCommit();
+  const log: string[] = [];
+  const named = logger(log);
+  commit.settled(named("idle"));
+  t.same(log, ["idle"]);
+  commit.put("a", "1");
+  commit.settled(named("open"));
+  await nextTurn();
+  commit.settled(named("in flight"));
+  await nextTurn();
+  t.same(log, ["idle"]);
+  database.end();
+  await nextTurn();
+  t.same(log, ["idle", "open", "in flight"]);
+  commit.settled(named("idle again"));
+  t.equal(log.at(-1), "idle again");
+});
+
+await test("callbacks run in the order of their registration, those of callbacks included", async (t) => {
+  const { database, commit } = makeCommit();
+  const log: string[] = [];
+  const named = logger(log);
+  commit.put("a", "1");
+  commit.settled(() => {
+    log.push("first");
+    commit.settled(named("registered by first"));
+    commit.put("b", "1");
+    commit.settled(named("behind b"));
+  });
+  commit.settled(named("second"));
+  commit.settled(named("third"));
+  await nextTurn();
+  database.end();
+  await nextTurn();
+  t.same(log, ["first", "second", "third", "registered by first"]);
+  await nextTurn();
+  database.end();
+  await nextTurn();
+  t.equal(log.at(-1), "behind b");
+});
+
+await test("a read shows what was put last: open, in flight or on disk", async (t) => {
+  const { database, commit } = makeCommit();
+  database.stored.set("a", "disk");
+  t.equal(commit.read("a"), "disk");
+  t.equal(commit.read("none"), undefined);
+  commit.put("a", "in flight");
+  await nextTurn();
+  t.equal(commit.read("a"), "in flight");
+  commit.delete("a");
+  t.equal(commit.read("a"), undefined);
+  commit.put("a", "open");
+  t.equal(commit.read("a"), "open");
+  database.end();
+  await nextTurn();
+  t.equal(database.stored.get("a"), "in flight");
+  t.equal(commit.read("a"), "open");
+  await nextTurn();
+  database.end();
+  await commit.flushed();
+  t.equal(commit.read("a"), "open");
+});
+
+const CAUSES: readonly (readonly [message: string, code: string])[] = [
+  ["IO error: db/000003.log: No space left on device", "storage-full"],
+  ["ENOSPC", "storage-full"],
+  ["Disk quota exceeded", "storage-full"],
+  ["IO error: db/000003.log: Input/output error", "storage-failed"],
+];
+for (const [message, code] of CAUSES) {
+  await test(`after "${message}" nothing is acknowledged, and everyone is told ${code}`, async (t) => {
+    const { database, commit, failures } = makeCommit();
+    const log: string[] = [];
+    const named = logger(log);
+    commit.put("a", "1");
+    commit.settled(named("in flight"));
+    const flushed = commit.flushed();
+    await nextTurn();
+    commit.put("b", "1");
+    commit.settled(named("open"));
+    database.fail(new Error(message));
+    await t.rejects(flushed, { code });
+    t.same(log, [`in flight ${code}`, `open ${code}`]);
+    t.same(
+      failures.map((failure) => failure.code),
+      [code],
+    );
+    t.equal(commit.failure, failures[0]);
+    commit.settled(named("later"));
+    t.equal(log.at(-1), `later ${code}`);
+    await t.rejects(commit.flushed(), { code });
+    t.throws(() => commit.put("c", "1"), { code });
+    t.throws(() => commit.delete("c"), { code });
+    await nextTurn();
+    await nextTurn();
+    t.equal(database.batches.length, 1, "nothing is written after a failure");
+    t.notMatch(failures[0]?.message, message, "the message holds no path");
+  });
+}
+
+await test("batches reach the disk in order, acknowledged in order, whatever the timing", async (t) => {
+  const step = fc.constantFrom("put", "end", "turn");
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      const { database, commit } = makeCommit();
+      const acknowledged: number[] = [];
+      let count = 0;
+      for (const step of steps) {
+        if (step === "put") {
+          const number = (count += 1);
+          commit.put("last", String(number));
+          commit.settled(() => {
+            acknowledged.push(number);
+            t.ok(
+              Number(database.stored.get("last")) >= number,
+              "acknowledged before it was stored",
+            );
+          });
+        } else if (step === "end" && database.inFlight > 0) database.end();
+        else await nextTurn();
+        t.ok(database.inFlight <= 1);
+      }
+      while (acknowledged.length < count) {
+        if (database.inFlight > 0) database.end();
+        await nextTurn();
+      }
+      t.same(
+        acknowledged,
+        Array.from({ length: count }, (_, index) => index + 1),
+      );
+    }),
+    { seed: 31, numRuns: 60 },
+  );
+});
+
+await test("a batch that waits for company takes what comes meanwhile", async (t) => {
+  const database = new HeldDatabase();
+  const commit = new Commit(database.asDatabase(), {
+    gatherMs: 5,
+    beforeWrite: () => undefined,
+    onFailure: () => undefined,
+  });
+  commit.put("a", "1");
+  const flushed = commit.flushed();
+  await nextTurn();
+  commit.put("b", "1");
+  t.equal(database.batches.length, 0);
+  while (database.inFlight === 0) await nextTurn();
+  database.end();
+  await flushed;
+  t.same([...(database.batches[0]?.keys() ?? [])], ["a", "b"]);
+});
