@@ -18,6 +18,12 @@ export type ActionOutcome = { readonly thing: Thing; readonly request: ActionReq
 
 type OnAction = ThingRequest & { readonly name: string };
 
+type OnRequest = OnAction & {
+  readonly id: string;
+  /** Gets the present request once the caller is authorised, and may throw. */
+  readonly precondition?: (present: ActionRequest) => void;
+};
+
 /**
  * Requests an action: `{"input"?, "timeout"?}`. Synchronous, as every interaction.
  * @throws GatewayError `forbidden`, `unknown-thing`, `unknown-affordance`, `malformed`,
@@ -60,10 +66,11 @@ export function requestAction(
  */
 export function reportAction(
   deps: InteractionDeps,
-  on: OnAction & { readonly id: string; readonly body: Json },
+  on: OnRequest & { readonly body: Json },
 ): ActionOutcome {
   const thing = authoriseOnThing(deps, on, "thing.report");
   const request = findRequest(deps, thing, on);
+  on.precondition?.(request);
   const body = requireObject(on.body, '{"status": …}');
   refuseOthers(body, ["href", "status", "output", "error", ...ECHOED_MEMBERS], `/${on.name}`);
   const status = readStatus(ownMember(body, "status"));
@@ -86,12 +93,10 @@ export function reportAction(
  * Withdraws a request that the device has not taken up.
  * @throws GatewayError `action-running`, and what `findActionRequest` throws.
  */
-export function cancelAction(
-  deps: InteractionDeps,
-  on: OnAction & { readonly id: string },
-): ActionOutcome | "removed" {
+export function cancelAction(deps: InteractionDeps, on: OnRequest): ActionOutcome | "removed" {
   const thing = authoriseOnThing(deps, on, "thing.write");
   const request = findRequest(deps, thing, on);
+  on.precondition?.(request);
   if (request.status === "pending") return changeRequest(deps, thing, request, "cancelled", {});
   if (!isFinal(request.status)) {
     const detail = `request ${on.id} of ${thing.id}/${on.name} is ${request.status}`;
@@ -229,7 +234,8 @@ function commitRequest(deps: InteractionDeps, thing: Thing, request: ActionReque
     topic: actionStatusTopic(thing, name),
     payload: JSON.stringify(actionRequestObject(deps.store, thing, request)),
     thing,
-    kind: status === "pending" ? { is: "action-request", name, moment } : { is: "other" },
+    about: "action",
+    ...(status === "pending" ? { request: { name, moment } } : {}),
   });
   return { thing, request };
 }

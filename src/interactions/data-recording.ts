@@ -27,7 +27,7 @@ export function recordData(
     topic: dataTopic(thing),
     payload: on.text ?? JSON.stringify(content),
     thing,
-    kind: { is: "other" },
+    about: "data",
   });
   return { thing, moment };
 }

@@ -44,7 +44,7 @@ export function emitEvent(
     topic: eventStatusTopic(thing, name),
     payload: JSON.stringify(eventObject(store, thing, event)),
     thing,
-    kind: { is: "other" },
+    about: "event",
   });
   return { thing, event };
 }

@@ -13,6 +13,12 @@ export type PastValues = {
   readonly properties: JsonObject;
 };
 
+export type BackfillOutcome = {
+  readonly thing: Thing;
+  /** As recorded: after conversion. */
+  readonly items: readonly PastValues[];
+};
+
 // One back-fill at a time: looking for what is there and adding to it must not interleave.
 const turns = new WeakMap<InteractionDeps, Promise<unknown>>();
 
@@ -25,7 +31,7 @@ const turns = new WeakMap<InteractionDeps, Promise<unknown>>();
 export async function backfillHistory(
   deps: InteractionDeps,
   on: ThingRequest & { readonly items: readonly PastValues[] },
-): Promise<Thing> {
+): Promise<BackfillOutcome> {
   const before = turns.get(deps) ?? Promise.resolve();
   const mine = before.then(async () => backfill(deps, on));
   turns.set(
@@ -38,7 +44,7 @@ export async function backfillHistory(
 async function backfill(
   deps: InteractionDeps,
   on: ThingRequest & { readonly items: readonly PastValues[] },
-): Promise<Thing> {
+): Promise<BackfillOutcome> {
   const { store } = deps;
   const thing = authoriseOnThing(deps, on, "thing.report");
   const checked = on.items.map((item, index) => ({
@@ -81,7 +87,8 @@ async function backfill(
     }
   }
   await store.commit.flushed();
-  return now;
+  const items = checked.map(({ at, values }) => ({ at, properties: Object.fromEntries(values) }));
+  return { thing: now, items };
 }
 
 function checkPast(

@@ -20,7 +20,8 @@ export type PropertyUpdateOutcome = {
 
 /**
  * Sets one property from `{"name": value}`. Synchronous: the order of calls is the order of the log.
- * The rows are in the open batch when it returns; acknowledge when that is on disk.
+ * The rows are in the open batch when it returns; acknowledge when that is on disk. `precondition`
+ * gets the Thing once the caller is authorised, and may throw.
  * @throws GatewayError `forbidden`, `unknown-thing`, `unknown-affordance`, `read-only`, `malformed`,
  * `unknown-member`, `schema-violation`, `too-large`; then nothing was changed.
  */
@@ -31,9 +32,11 @@ export function updateProperty(
     readonly body: Json;
     /** What to do with further keys: HTTP refuses them, MQTT takes the named one. */
     readonly others: "refuse" | "ignore";
+    readonly precondition?: (thing: Thing) => void;
   },
 ): PropertyUpdateOutcome {
   const thing = authoriseWrite(deps, request);
+  request.precondition?.(thing);
   const { name } = request;
   const affordance = settableProperty(thing, request.principal, name);
   const body = requireObject(request.body, `an object {${JSON.stringify(name)}: value}`);
@@ -50,9 +53,13 @@ export function updateProperty(
 /** Sets several properties from `{"name": value, …}`, all or nothing; else like `updateProperty`. */
 export function updateProperties(
   deps: InteractionDeps,
-  request: ThingRequest & { readonly body: Json },
+  request: ThingRequest & {
+    readonly body: Json;
+    readonly precondition?: (thing: Thing) => void;
+  },
 ): PropertyUpdateOutcome {
   const thing = authoriseWrite(deps, request);
+  request.precondition?.(thing);
   const entries = Object.entries(requireObject(request.body, "an object of property values"));
   if (entries.length === 0) throw new GatewayError("malformed", "expected at least one property");
   const checked = entries.map(([name, value]) => {
@@ -118,14 +125,17 @@ function commitValues(
     const source = { thing: thing.number, of: "property", name } as const;
     store.commit.put(historyKey(source, { at, sequence }), "");
   }
-  for (const [{ name }, value] of accepted) {
+  for (const [{ name, writeOnly }, value] of accepted) {
     deps.publish({
       topic: propertyStatusTopic(thing, name),
       payload: JSON.stringify({ [name]: value }),
       thing,
-      kind: { is: "property" },
+      about: "property",
+      isWriteOnly: writeOnly,
     });
   }
-  const shown = accepted.map(([{ name, writeOnly }, value]) => [name, writeOnly ? null : value]);
+  const shown = accepted.map(
+    ([{ name, writeOnly }, value]): readonly [string, Json] => [name, writeOnly ? null : value],
+  );
   return { thing, values: Object.fromEntries(shown), sequence };
 }

@@ -64,7 +64,7 @@ export function putThing(
   }
   const description =
     request.keepElements === true
-      ? mergeElements(present.description, read.description)
+      ? readDescription(deps, mergeElements(present.description, read.description)).description
       : read.description;
   return { thing: replaceDescription(deps, present, description), created: false };
 }
@@ -219,7 +219,7 @@ function commitRevision(
     topic: descriptionStatusTopic(thing),
     payload: JSON.stringify(renderThingDescription(thing)),
     thing,
-    kind: { is: "other" },
+    about: "description",
   });
   return thing;
 }

@@ -7,12 +7,10 @@ export type Publication = {
   /** JSON. */
   readonly payload: string;
   readonly thing: Thing;
-  /**
-   * `property`: only the latest value of a topic matters to a session that is behind. `action-request`:
-   * must not be delivered once the request is no longer pending. `other`: each one counts.
-   */
-  readonly kind:
-    | { readonly is: "property" }
-    | { readonly is: "action-request"; readonly name: string; readonly moment: Moment }
-    | { readonly is: "other" };
+  /** Decides who may receive it, and what may take its place: of a property only the latest counts. */
+  readonly about: "property" | "action" | "event" | "description" | "data" | "errors";
+  /** A value that only a device may see. */
+  readonly isWriteOnly?: boolean;
+  /** A pending action request: it must not be delivered once it is no longer pending. */
+  readonly request?: { readonly name: string; readonly moment: Moment };
 };

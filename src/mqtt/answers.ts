@@ -46,11 +46,16 @@ export function encodeSuback(packetId: number, codes: readonly SubackCode[]): Bu
   return Buffer.concat([head, Uint8Array.from(codes)]);
 }
 
+export function encodeUnsuback(packetId: number): Buffer {
+  return encodeAck(UNSUBACK, packetId);
+}
+
 const CONNACK = 0x20;
 const PUBACK = 0x40;
 const PUBREC = 0x50;
 const PUBCOMP = 0x70;
 const SUBACK = 0x90;
+const UNSUBACK = 0xb0;
 
 function encodeAck(first: number, packetId: number): Buffer {
   const bytes = Buffer.allocUnsafe(ACK_BYTES);

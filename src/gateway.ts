@@ -1,0 +1,234 @@
+import type { Clock, Random } from "./clock.ts";
+import { isLoopbackHost, type Config } from "./config.ts";
+import { GatewayError } from "./errors.ts";
+import { startHttp, type HttpServer } from "./http/server.ts";
+import { ActionDeadlines } from "./interactions/action-deadlines.ts";
+import { putAccount } from "./interactions/accounts.ts";
+import { CredentialDeadlines } from "./interactions/credential-deadlines.ts";
+import type { InteractionDeps } from "./interactions/deps.ts";
+import { createToken } from "./interactions/tokens.ts";
+import type { Log } from "./log.ts";
+import { openMqtt, type MqttBroker } from "./mqtt/broker.ts";
+import { generateToken } from "./secrets.ts";
+import { EXIT, StartError } from "./start-error.ts";
+import { metaKey } from "./store/keys.ts";
+import { openStore, type Store } from "./store/store.ts";
+import { SCOPES } from "./thing/access.ts";
+import type { JsonObject } from "./thing/json.ts";
+import { packageVersion } from "./version.ts";
+
+export type GatewayDeps = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Tells the one who started it the first admin token. Throws if it cannot. */
+  readonly announceToken: (token: string) => void;
+  /** Something failed that only a restart mends. */
+  readonly onFatal: (error: unknown) => void;
+};
+
+/** A running gateway. */
+export type Gateway = {
+  readonly mqttPort: number;
+  readonly httpPort: number;
+  /** Listeners, broker, store; nothing acknowledged is lost. Idempotent. */
+  stop(): Promise<void>;
+  /** The store writes and the loop turns. */
+  isHealthy(): Promise<boolean>;
+  /** One line for an operator. */
+  statusLine(): string;
+};
+
+/**
+ * Starts everything in order; if something fails, what was started is stopped again.
+ * @throws GatewayError, StartError.
+ */
+export async function startGateway(config: Config, deps: GatewayDeps): Promise<Gateway> {
+  const { clock, random, log } = deps;
+  const store = await openStore({
+    path: config.store.path,
+    gatherMs: config.store.gather_ms,
+    history: historyBounds(config),
+    clock,
+    random,
+    onFailure: deps.onFatal,
+  });
+  try {
+    return await startOn(config, deps, store);
+  } catch (error) {
+    await store
+      .close()
+      .catch((second: unknown) => log.error("store.close_failed", { error: second }));
+    throw error;
+  }
+}
+
+async function startOn(config: Config, deps: GatewayDeps, store: Store): Promise<Gateway> {
+  const { clock, random, log } = deps;
+  // The edges are made after what they serve: what is called before they are there goes nowhere.
+  const late: { mqtt?: MqttBroker } = {};
+  const interactions: InteractionDeps = {
+    store,
+    clock,
+    random,
+    limits: config.limits,
+    log,
+    publish: (publication) => late.mqtt?.publish(publication),
+    credentialChanged: (ulid, change) => late.mqtt?.credentialChanged(ulid, change),
+    freeTopics: config.mqtt.free_topics,
+  };
+  await bootstrap(config, deps, interactions);
+  const deadlines = new ActionDeadlines(interactions, () => late.mqtt?.deliverWaiting());
+  const mqtt = await openMqtt(interactions, {
+    host: config.mqtt.host,
+    port: config.mqtt.port,
+    refusedFilters: config.mqtt.refused_filters,
+    deliverability: ({ thing, name, moment }) => deadlines.deliverability(thing, name, moment),
+    onFatal: deps.onFatal,
+  });
+  late.mqtt = mqtt;
+  const expiries = new CredentialDeadlines(interactions);
+  const state = { isReady: false };
+  const startedMs = clock.monotonicMs();
+  let http: HttpServer | undefined;
+  const stop = async (): Promise<void> => {
+    state.isReady = false;
+    deadlines.stop();
+    expiries.stop();
+    await runAll(log, [
+      async () => http?.stop(),
+      async () => mqtt.stop(),
+      async () => store.close(),
+    ]);
+  };
+  try {
+    const mqttPort = await mqtt.listen();
+    http = await startHttp(
+      {
+        ...interactions,
+        name: "sluice",
+        version: packageVersion(),
+        describeGateway: () => describe(store, mqtt, clock.monotonicMs() - startedMs),
+        isReady: () => state.isReady,
+      },
+      { host: config.http.host, port: config.http.port },
+    );
+    deadlines.start();
+    expiries.start();
+    store.retention.start(deps.onFatal);
+    state.isReady = true;
+    return {
+      mqttPort,
+      httpPort: http.port,
+      stop,
+      isHealthy: async () => isHealthy(store),
+      statusLine: () => statusLine(store, mqtt),
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The first start: an account and a token for whoever holds the box. */
+async function bootstrap(
+  config: Config,
+  deps: GatewayDeps,
+  interactions: InteractionDeps,
+): Promise<void> {
+  const { store } = interactions;
+  const claimedKey = metaKey("claimed");
+  if (store.commit.read(claimedKey) !== undefined) return;
+  const { account, admin_token: given } = config.bootstrap;
+  if (
+    given === undefined &&
+    !(isLoopbackHost(config.mqtt.host) && isLoopbackHost(config.http.host))
+  ) {
+    throw new StartError(
+      EXIT.configuration,
+      "a listener is not on loopback and the gateway has no admin yet: set bootstrap.admin_token " +
+        "for the first start, or keep mqtt.host and http.host on loopback",
+    );
+  }
+  const token = given ?? generateToken(deps.random);
+  // Told before it is stored: cut off in between, the next start makes and tells another.
+  if (given === undefined) deps.announceToken(token);
+  putAccount(interactions, account, {});
+  createToken(interactions, { scopes: SCOPES, description: "first admin token" }, token);
+  store.commit.put(claimedKey, "token");
+  await store.commit.flushed();
+}
+
+function historyBounds({ history }: Config) {
+  return {
+    property: { rows: history.property_rows, days: history.property_days },
+    action: { rows: history.action_rows, days: history.action_days },
+    event: { rows: history.event_rows, days: history.event_days },
+    data: { rows: history.data_rows, days: history.data_days },
+  };
+}
+
+function describe(store: Store, mqtt: MqttBroker, uptimeMs: number): JsonObject {
+  const { changes, commit } = store;
+  const { sessions, retained, ...counters } = mqtt.describe();
+  return {
+    id: store.gatewayId,
+    uptime_s: Math.round(uptimeMs / 1000),
+    store: {
+      state: commit.failure === undefined ? "ok" : commit.failure.code,
+      sequence: changes.sequence,
+      things: store.things.count,
+      accounts: store.accounts.count,
+      history: {
+        property: changes.rowsOf("property"),
+        action: changes.rowsOf("action"),
+        event: changes.rowsOf("event"),
+        data: changes.rowsOf("data"),
+      },
+      batches: commit.written.batches,
+      rows: commit.written.rows,
+    },
+    broker: { ...counters, sessions: { ...sessions }, retained: { ...retained } },
+    uplinks: [],
+  };
+}
+
+function statusLine(store: Store, mqtt: MqttBroker): string {
+  const { connections } = mqtt.describe();
+  return (
+    `${store.things.count} Things, ${connections} MQTT connections, ` +
+    `${store.changes.sequence} changes on disk`
+  );
+}
+
+const HEALTH_KEY = metaKey("health");
+
+/** Goes the whole way to the disk and back. */
+async function isHealthy(store: Store): Promise<boolean> {
+  if (store.commit.failure !== undefined) return false;
+  store.commit.put(HEALTH_KEY, String(store.boot));
+  try {
+    await store.commit.flushed();
+    return true;
+  } catch (error) {
+    if (error instanceof GatewayError) return false;
+    throw error;
+  }
+}
+
+/** Runs every step though one fails; then reports all failures. */
+async function runAll(
+  log: Log,
+  steps: readonly (() => Promise<void> | undefined)[],
+): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      log.error("gateway.stop_failed", { error });
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, "the gateway did not stop cleanly");
+}

@@ -1,0 +1,63 @@
+import { authenticateCredential } from "../interactions/authentication.ts";
+import { principalOf, type Authenticated } from "../interactions/authentication.ts";
+import type { InteractionDeps } from "../interactions/deps.ts";
+import type { ConnackCode } from "./answers.ts";
+import type { ConnectFrame } from "./frame-kinds.ts";
+import { publishRight } from "./grants.ts";
+import type { Sessions } from "./sessions.ts";
+
+export type Admission =
+  | { readonly ok: true; readonly as: Authenticated }
+  | { readonly ok: false; readonly code: ConnackCode; readonly reason: string };
+
+type AdmissionDeps = { readonly interactions: InteractionDeps; readonly sessions: Sessions };
+
+/**
+ * Decides on a CONNECT before any session is touched. Call `recheck` in the turn that opens the
+ * session: much may have changed while a password was checked.
+ */
+export async function admit(deps: AdmissionDeps, connect: ConnectFrame): Promise<Admission> {
+  const { username, password } = connect;
+  if (username === undefined || password === undefined) {
+    return refused(5, "no user and password");
+  }
+  const as = await authenticateCredential(deps.interactions, username, password.toString("utf8"));
+  if (as === undefined) return refused(4, "unknown user or wrong password");
+  return recheck(deps, connect, as);
+}
+
+/** The part of the decision that takes no time. */
+export function recheck(deps: AdmissionDeps, connect: ConnectFrame, as: Authenticated): Admission {
+  const { interactions, sessions } = deps;
+  const { credential } = as;
+  if (interactions.store.credentials.get(credential.ulid) !== credential) {
+    return refused(5, "the credential has just changed");
+  }
+  const bound = credential.clientId;
+  if (bound !== undefined && bound !== connect.clientId) {
+    return refused(2, "the credential is bound to another client id");
+  }
+  const session = sessions.get(connect.clientId);
+  if (session !== undefined && session.credential !== credential.ulid) {
+    return refused(2, "the client id belongs to the session of another credential");
+  }
+  const isNew = session?.number === undefined;
+  if (!connect.clean && isNew && !sessions.hasRoom) return refused(3, "limits.sessions is reached");
+  if (connect.will !== undefined && !mayWill(deps, connect.will, as)) {
+    return refused(5, "the will's topic is outside the credential's grant");
+  }
+  return { ok: true, as };
+}
+
+function mayWill(
+  { interactions }: AdmissionDeps,
+  will: NonNullable<ConnectFrame["will"]>,
+  { credential }: Authenticated,
+): boolean {
+  if (will.levels > interactions.limits.topic_levels) return false;
+  return publishRight(interactions.store, principalOf(credential), will.topic).kind !== "none";
+}
+
+function refused(code: ConnackCode, reason: string): Admission {
+  return { ok: false, code, reason };
+}

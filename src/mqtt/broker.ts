@@ -1,0 +1,257 @@
+import { createServer, type Server, type Socket } from "node:net";
+import { Aedes } from "aedes";
+import type { IConnectPacket } from "mqtt-packet";
+import type { Deliverability } from "../interactions/action-deadlines.ts";
+import { validSecrets } from "../interactions/authentication.ts";
+import type { CredentialChange, InteractionDeps } from "../interactions/deps.ts";
+import type { Publication } from "../interactions/publication.ts";
+import { GatewayError } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
+import { AddressRate } from "./address-rate.ts";
+import { Gate } from "./gate.ts";
+import type { GateDeps } from "./gate-deps.ts";
+import type { InboundDeps } from "./inbound.ts";
+import { Outbound } from "./outbound.ts";
+import { SessionPersistence } from "./persistence.ts";
+import { Refusals } from "./refusals.ts";
+import { RetainedMessages } from "./retained.ts";
+import type { RequestReference } from "./message.ts";
+import { readMqttRows } from "./session-rows.ts";
+import { Sessions } from "./sessions.ts";
+import { Wills } from "./wills.ts";
+
+export type MqttOptions = {
+  readonly host: string;
+  readonly port: number;
+  readonly refusedFilters: readonly string[];
+  readonly deliverability: (request: RequestReference) => Deliverability;
+  readonly onFatal: (error: unknown) => void;
+};
+
+type Parts = {
+  readonly sessions: Sessions;
+  readonly outbound: Outbound;
+  readonly refusals: Refusals;
+  readonly retained: RetainedMessages;
+  readonly wills: Wills;
+  readonly inbound: InboundDeps;
+};
+
+/** Connections that wait to be accepted by the kernel. */
+const BACKLOG = 1024;
+
+/**
+ * The MQTT side: sessions and subscriptions from the start, connections once `listen` is called.
+ * It is the one that makes aedes.
+ */
+export class MqttBroker {
+  readonly #deps: InteractionDeps;
+  readonly #options: MqttOptions;
+  readonly #parts: Parts;
+  readonly #gates = new Set<Gate>();
+  readonly #byClientId = new Map<string, Gate>();
+  readonly #byAddress = new Map<string, number>();
+  readonly #dropped = new Map<string, number>();
+  readonly #connectRate: AddressRate;
+  readonly #failureRate: AddressRate;
+  readonly #server: Server;
+  #aedes: Aedes | undefined;
+  #isStopping = false;
+
+  constructor(deps: InteractionDeps, options: MqttOptions, parts: PartsMaker) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#parts = parts((cause) => {
+      this.#dropped.set(cause, (this.#dropped.get(cause) ?? 0) + 1);
+    });
+    const { clock, limits } = deps;
+    this.#connectRate = new AddressRate(clock, limits.connects_per_minute_per_address);
+    this.#failureRate = new AddressRate(clock, limits.login_failures_per_minute_per_address);
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  /** Counters for the gateway's description. */
+  describe() {
+    const { sessions, retained, refusals } = this.#parts;
+    return {
+      connections: this.#gates.size,
+      sessions: sessions.counts,
+      retained: retained.counts,
+      refused: refusals.counts,
+      dropped: Object.fromEntries(this.#dropped),
+    };
+  }
+
+  publish(publication: Publication): void {
+    this.#parts.outbound.publish(publication);
+  }
+
+  /** As `InteractionDeps.credentialChanged`. */
+  credentialChanged(ulid: string, change: CredentialChange): void {
+    const { sessions } = this.#parts;
+    const credential = this.#deps.store.credentials.get(ulid);
+    if (change === "revoked" || credential === undefined) {
+      this.#closeOf(ulid, () => true, "its credential was revoked");
+      for (const session of sessions.ofCredential(ulid)) sessions.discard(session);
+      return;
+    }
+    if (change === "grants") return; // Asked anew for each message.
+    const valid = validSecrets(this.#deps, credential);
+    this.#closeOf(
+      ulid,
+      (gate) => {
+        const as = gate.authenticated;
+        if (as === undefined || !valid.includes(as.secret)) return true;
+        if (as.credential.username !== credential.username) return true;
+        return credential.clientId !== undefined && credential.clientId !== gate.clientId;
+      },
+      "its password was changed",
+    );
+  }
+
+  /** The clock is known: requests that waited for it may be delivered. */
+  deliverWaiting(): void {
+    for (const session of this.#parts.sessions.all()) session.queue.pump();
+  }
+
+  /** @returns the port, once clients are served. */
+  async listen(): Promise<number> {
+    const { store } = this.#deps;
+    this.#parts.outbound.start(this.#deps);
+    this.#aedes = await Aedes.createBroker({
+      // New at each start and sortable.
+      id: `b${String(store.boot).padStart(12, "0")}`,
+      persistence: new SessionPersistence(store.database, this.#parts.sessions),
+      connectTimeout: FIXED_LIMITS.connectTimeoutMs,
+      maxClientsIdLength: 65_535,
+      preConnect: (client, packet, done) => {
+        prepareConnect(client.conn, packet);
+        done(null, true);
+      },
+      // The gate has admitted it.
+      authenticate: (_client, _username, _password, done) => done(null, true),
+      authorizeSubscribe: (_client, _subscription, done) => done(null, null),
+      authorizePublish: (_client, _packet, done) => done(new Error("the gate takes publishes")),
+    });
+    this.#aedes.on("connackSent", (_packet, client) => {
+      if (client.conn instanceof Gate) client.conn.onConnack();
+    });
+    this.#aedes.on("clientError", (client, error) => {
+      this.#deps.log.debug("mqtt.client_error", { clientId: client.id, error: error.message });
+    });
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      const { host, port } = this.#options;
+      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+    });
+    this.#server.on("error", this.#options.onFatal);
+    this.#parts.wills.start();
+    this.#parts.sessions.startExpiry();
+    const address = this.#server.address();
+    return typeof address === "object" && address !== null ? address.port : this.#options.port;
+  }
+
+  /** Closes every connection, publishes no will, keeps every persistent session. Idempotent. */
+  async stop(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    this.#parts.sessions.stopExpiry();
+    this.#parts.wills.stop();
+    if (this.#server.listening) this.#server.close();
+    for (const gate of [...this.#gates]) gate.close("the gateway stops", { withoutWill: true });
+    const aedes = this.#aedes;
+    if (aedes === undefined) return;
+    await new Promise<void>((resolve) => aedes.close(() => resolve()));
+  }
+
+  #accept(socket: Socket): void {
+    const address = socket.remoteAddress ?? "";
+    const { connections, connections_per_address: perAddress } = this.#deps.limits;
+    const ofAddress = this.#byAddress.get(address) ?? 0;
+    const isOver = this.#gates.size >= connections || ofAddress >= perAddress;
+    if (this.#isStopping || isOver || !this.#connectRate.take(address)) {
+      // Before CONNECT nothing can be said [MQTT-3.1.0-1].
+      this.#deps.log.debug("mqtt.connection_refused", { address });
+      socket.destroy();
+      return;
+    }
+    this.#byAddress.set(address, ofAddress + 1);
+    this.#gates.add(new Gate(socket, this.#gateDeps()));
+  }
+
+  #gateDeps(): GateDeps {
+    const { sessions, wills, inbound } = this.#parts;
+    return {
+      interactions: this.#deps,
+      inbound,
+      sessions,
+      wills,
+      log: this.#deps.log,
+      refusedFilters: new Set(this.#options.refusedFilters),
+      makeClientId: () => `auto-${this.#deps.store.ids.next()}`,
+      handle: (gate) => this.#aedes?.handle(gate),
+      mayTry: (address) => this.#failureRate.has(address),
+      onFailedLogin: (address) => this.#failureRate.take(address),
+      onRefusedConnect: (address, code, reason) => {
+        this.#deps.log.info("mqtt.connect_refused", { address, code, reason });
+      },
+      onOpen: (gate) => {
+        this.#byClientId.get(gate.clientId)?.close("its client id connected again");
+        this.#byClientId.set(gate.clientId, gate);
+      },
+      onClosed: (gate) => this.#forget(gate),
+      onFatal: this.#options.onFatal,
+    };
+  }
+
+  #forget(gate: Gate): void {
+    if (!this.#gates.delete(gate)) return;
+    if (this.#byClientId.get(gate.clientId) === gate) this.#byClientId.delete(gate.clientId);
+    const ofAddress = (this.#byAddress.get(gate.address) ?? 1) - 1;
+    if (ofAddress > 0) this.#byAddress.set(gate.address, ofAddress);
+    else this.#byAddress.delete(gate.address);
+  }
+
+  #closeOf(ulid: string, which: (gate: Gate) => boolean, reason: string): void {
+    for (const gate of [...this.#gates]) {
+      if (gate.authenticated?.credential.ulid !== ulid || !which(gate)) continue;
+      gate.close(reason, { withoutWill: true });
+    }
+  }
+}
+
+/** Makes the parts, given what to call when a message is dropped. */
+type PartsMaker = (onDropped: (cause: string) => void) => Parts;
+
+/** Reads what the MQTT side has on disk and makes it. Nothing is served yet. */
+export async function openMqtt(deps: InteractionDeps, options: MqttOptions): Promise<MqttBroker> {
+  const { store, limits, clock } = deps;
+  const rows = await readMqttRows(store.database, store.commit);
+  return new MqttBroker(deps, options, (onDropped) => {
+    const { deliverability } = options;
+    const { commit } = store;
+    const sessions = new Sessions(
+      { store, commit, clock, limits, deliverability, onDropped },
+      rows,
+    );
+    const retained = new RetainedMessages({ commit, limits }, rows.retained);
+    const outbound = new Outbound({ interactions: deps, sessions, retained });
+    const refusals = new Refusals(deps);
+    const inbound: InboundDeps = { interactions: deps, outbound, retained, refusals };
+    const wills = new Wills(inbound, clock, rows.wills);
+    return { sessions, outbound, refusals, retained, wills, inbound };
+  });
+}
+
+/** aedes gets the CONNECT without what the gate does itself: the will, the client id, keep alive. */
+function prepareConnect(connection: unknown, packet: IConnectPacket): void {
+  if (!(connection instanceof Gate)) {
+    throw new GatewayError("internal", "aedes was given a connection that is not a gate");
+  }
+  delete packet.will;
+  packet.clientId = connection.clientId;
+  packet.keepalive = 0;
+}

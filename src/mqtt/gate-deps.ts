@@ -1,0 +1,30 @@
+import type { InteractionDeps } from "../interactions/deps.ts";
+import type { Log } from "../log.ts";
+import type { ConnackCode } from "./answers.ts";
+import type { Gate } from "./gate.ts";
+import type { InboundDeps } from "./inbound.ts";
+import type { Sessions } from "./sessions.ts";
+import type { Wills } from "./wills.ts";
+
+/** What a connection needs of the rest. */
+export type GateDeps = {
+  readonly interactions: InteractionDeps;
+  readonly inbound: InboundDeps;
+  readonly sessions: Sessions;
+  readonly wills: Wills;
+  readonly log: Log;
+  /** Topic filters that no credential is granted: `mqtt.refused_filters`. */
+  readonly refusedFilters: ReadonlySet<string>;
+  /** For a client that sends none [MQTT-3.1.3-6]. */
+  readonly makeClientId: () => string;
+  /** Gives the connection to aedes. */
+  readonly handle: (gate: Gate) => void;
+  /** May this address try to log in now? */
+  readonly mayTry: (address: string) => boolean;
+  readonly onFailedLogin: (address: string) => void;
+  readonly onRefusedConnect: (address: string, code: ConnackCode, reason: string) => void;
+  /** The gate has its client id: a connection that has the same one ends now [MQTT-3.1.4-2]. */
+  readonly onOpen: (gate: Gate) => void;
+  readonly onClosed: (gate: Gate) => void;
+  readonly onFatal: (error: unknown) => void;
+};

@@ -1,0 +1,142 @@
+import { endRequest } from "../interactions/action-invocation.ts";
+import { principalOf } from "../interactions/authentication.ts";
+import type { InteractionDeps } from "../interactions/deps.ts";
+import type { Publication } from "../interactions/publication.ts";
+import type { Principal } from "../thing/access.ts";
+import type { Thing } from "../thing/thing.ts";
+import { matchesFilter, propertyStatusTopic } from "../thing/topics.ts";
+import type { Qos } from "./frame-kinds.ts";
+import { mayReceive, mayReceiveFree } from "./grants.ts";
+import { messageOf, type Message } from "./message.ts";
+import type { RetainedMessages } from "./retained.ts";
+import type { Session, Sessions } from "./sessions.ts";
+
+type OutboundDeps = {
+  readonly interactions: Pick<InteractionDeps, "store">;
+  readonly sessions: Sessions;
+  readonly retained: RetainedMessages;
+};
+
+type Owed = { readonly session: Session; readonly counter: number };
+
+/**
+ * From committed changes to subscribers. A message is offered to each session that matches while its
+ * batch is open, and released when that batch is on disk.
+ */
+export class Outbound {
+  readonly #deps: OutboundDeps;
+  /** Set last, because a lost action request makes another interaction. */
+  #endRequestDeps: InteractionDeps | undefined;
+
+  constructor(deps: OutboundDeps) {
+    this.#deps = deps;
+  }
+
+  start(interactions: InteractionDeps): void {
+    this.#endRequestDeps = interactions;
+  }
+
+  /** Status of a Thing, to whoever may receive it. */
+  publish(publication: Publication): void {
+    const { request, thing } = publication;
+    const message = messageOf(publication);
+    const may = (principal: Principal): boolean => mayReceive(principal, publication);
+    const { owed, lost } = this.#offer(message, may);
+    // Somebody should have had it and nobody has: it will not be delivered.
+    if (lost && owed.length === 0 && request !== undefined) {
+      const { name, moment } = request;
+      const found = this.#deps.interactions.store.requests.get(thing.number, name, moment);
+      if (found !== undefined && this.#endRequestDeps !== undefined) {
+        endRequest(this.#endRequestDeps, found, {
+          status: "failed",
+          error: { type: "/problems/queue-full", title: "A queue is full", status: 503 },
+        });
+      }
+    }
+  }
+
+  /** A message on a free topic. */
+  forward(given: Pick<Message, "topic" | "payload" | "qos">): void {
+    const message: Message = { ...given, retain: false, isState: false, request: undefined };
+    this.#offer(message, (principal) => mayReceiveFree(principal, message.topic));
+  }
+
+  /**
+   * What a new subscription gets at once, with the retain flag [MQTT-3.3.1-6]: the state of the
+   * properties and the retained messages of free topics that its filter matches.
+   */
+  sendRetained(session: Session, matching: string, qos: Qos): void {
+    const principal = this.#principalOf(session);
+    if (principal === undefined) return;
+    const messages: Message[] = [];
+    for (const { topic, payload, thing } of this.#states(matching)) {
+      if (mayReceive(principal, { topic, payload, thing, about: "property" })) {
+        const kind = { isState: true, request: undefined };
+        messages.push({ topic, payload: Buffer.from(payload), qos: 1, retain: true, ...kind });
+      }
+    }
+    this.#deps.retained.match(matching, (retained) => {
+      if (!mayReceiveFree(principal, retained.topic)) return;
+      messages.push({ ...retained, retain: true, isState: false, request: undefined });
+    });
+    const owed: Owed[] = [];
+    for (const message of messages) {
+      const counter = session.queue.offer(message, atMost(message.qos, qos), { volatile: true });
+      if (counter !== undefined) owed.push({ session, counter });
+    }
+    this.#releaseWhenSettled(owed);
+  }
+
+  #offer(
+    message: Message,
+    may: (principal: Principal) => boolean,
+  ): { readonly owed: readonly Owed[]; readonly lost: boolean } {
+    const owed: Owed[] = [];
+    let lost = false;
+    for (const [session, qos] of this.#deps.sessions.match(message.topic)) {
+      const principal = this.#principalOf(session);
+      if (principal === undefined || !may(principal)) continue;
+      const counter = session.queue.offer(message, atMost(message.qos, qos), { volatile: false });
+      if (counter !== undefined) owed.push({ session, counter });
+      else if (qos !== 0) lost = true;
+    }
+    this.#releaseWhenSettled(owed);
+    return { owed, lost };
+  }
+
+  #releaseWhenSettled(owed: readonly Owed[]): void {
+    if (owed.length === 0) return;
+    this.#deps.interactions.store.commit.settled((failure) => {
+      if (failure !== undefined) return;
+      for (const { session, counter } of owed) session.queue.release(counter);
+    });
+  }
+
+  #principalOf(session: Session): Principal | undefined {
+    const credential = this.#deps.interactions.store.credentials.get(session.credential);
+    return credential === undefined ? undefined : principalOf(credential);
+  }
+
+  /** Property values whose status topic the filter matches. */
+  *#states(
+    filter: string,
+  ): Iterable<{ readonly topic: string; readonly payload: string; readonly thing: Thing }> {
+    const [root, account, tree, named] = filter.split("/");
+    const { things, properties } = this.#deps.interactions.store;
+    if (root !== "status" || account === undefined || tree !== "things") return;
+    const isAll = named === "+" || named === "#";
+    const one = named === undefined || isAll ? undefined : things.find(account, named);
+    const candidates = isAll ? things.ofAccount(account) : one === undefined ? [] : [one];
+    for (const thing of candidates) {
+      for (const [name, { value }] of properties.ofThing(thing.number)) {
+        const topic = propertyStatusTopic(thing, name);
+        if (!matchesFilter(filter, topic)) continue;
+        yield { topic, payload: JSON.stringify({ [name]: value }), thing };
+      }
+    }
+  }
+}
+
+function atMost(published: Qos, asked: Qos): Qos {
+  return published < asked ? published : asked;
+}

@@ -1,0 +1,76 @@
+import type { ErrorCode, GatewayError } from "../errors.ts";
+import type { InteractionDeps } from "../interactions/deps.ts";
+import { FIXED_LIMITS } from "../limits.ts";
+import { touchesThing, type Principal } from "../thing/access.ts";
+import { formatTime } from "../thing/time.ts";
+import { errorsTopic, parseInboundTopic } from "../thing/topics.ts";
+
+const MINUTE_MS = 60_000;
+/** Publishers whose rate is remembered; beyond it all begin a new minute. */
+const PUBLISHERS_MAX = 10_000;
+/** Characters of the publisher's topic that a report repeats: devices have small buffers. */
+const TOPIC_LENGTH_MAX = 256;
+
+/**
+ * Publishes that were refused: acknowledged, dropped, counted by reason, and told on the Thing's
+ * `errors` topic, so many a minute and publisher, to whoever may read it.
+ */
+export class Refusals {
+  readonly #deps: InteractionDeps;
+  readonly #counts = new Map<ErrorCode, number>();
+  readonly #reported = new Map<string, { minute: number; count: number }>();
+
+  constructor(deps: InteractionDeps) {
+    this.#deps = deps;
+  }
+
+  /** How many publishes were refused since the start, by reason. */
+  get counts(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#counts);
+  }
+
+  refuse(principal: Principal, clientId: string, topic: string, error: GatewayError): void {
+    this.#counts.set(error.code, (this.#counts.get(error.code) ?? 0) + 1);
+    if (!this.#mayReport(principal.name)) return;
+    const { code } = error;
+    this.#deps.log.info("mqtt.publish_refused", { clientId, principal: principal.name, code });
+    this.#report(principal, topic, error);
+  }
+
+  /** Says on `errors` why, if the publisher holds a grant on the Thing. */
+  #report(principal: Principal, topic: string, { code, message }: GatewayError): void {
+    const parsed = parseInboundTopic(topic) ?? parseInboundTopic(thingPart(topic));
+    if (parsed === undefined) return;
+    const thing = this.#deps.store.things.find(parsed.account, parsed.thing);
+    if (thing === undefined || !touchesThing(principal, thing)) return;
+    const report = {
+      topic: topic.length > TOPIC_LENGTH_MAX ? `${topic.slice(0, TOPIC_LENGTH_MAX)}…` : topic,
+      code,
+      detail: message,
+      timestamp: formatTime(this.#deps.clock.wallMs()),
+    };
+    this.#deps.publish({
+      topic: errorsTopic(thing),
+      payload: JSON.stringify(report),
+      thing,
+      about: "errors",
+    });
+  }
+
+  #mayReport(publisher: string): boolean {
+    const minute = Math.floor(this.#deps.clock.monotonicMs() / MINUTE_MS);
+    const row = this.#reported.get(publisher);
+    if (row?.minute === minute) {
+      row.count += 1;
+      return row.count <= FIXED_LIMITS.errorReportsPerMinute;
+    }
+    if (this.#reported.size >= PUBLISHERS_MAX) this.#reported.clear();
+    this.#reported.set(publisher, { minute, count: 1 });
+    return true;
+  }
+}
+
+/** `set/{account}/things/{thing}` of a topic that goes on in an unknown way. */
+function thingPart(topic: string): string {
+  return topic.split("/", 4).join("/");
+}

@@ -1,0 +1,187 @@
+import { z } from "zod";
+import type { Commit } from "../store/commit.ts";
+import { rowsOf, type Database } from "../store/database.ts";
+import type { Qos } from "./frame-kinds.ts";
+import type { Message } from "./message.ts";
+
+/**
+ * Rows of the MQTT side, in the sublevel `mqtt` of the one database, so that what a session is owed
+ * is in the same batch as the change it is owed for.
+ *
+ * | key | row |
+ * | --- | --- |
+ * | `s:<number>` | a persistent session: client id, credential, subscriptions |
+ * | `q:<number><counter>` | a message it is owed, in order |
+ * | `i:<number><packet id>` | a QoS 2 packet id it has used and not released |
+ * | `w:<client id>` | the will of a connection |
+ * | `r:<topic>` | a retained message of a free topic |
+ */
+export const SUBLEVEL = "mqtt";
+const PREFIX = `!${SUBLEVEL}!`;
+
+const NUMBER_DIGITS = 6;
+const COUNTER_DIGITS = 11;
+const RADIX = 32;
+
+const digits = (value: number, width: number): string => value.toString(RADIX).padStart(width, "0");
+
+export const sessionKey = (session: number): string =>
+  `${PREFIX}s:${digits(session, NUMBER_DIGITS)}`;
+export const queueKey = (session: number, counter: number): string =>
+  `${PREFIX}q:${digits(session, NUMBER_DIGITS)}${digits(counter, COUNTER_DIGITS)}`;
+export const incomingKey = (session: number, packetId: number): string =>
+  `${PREFIX}i:${digits(session, NUMBER_DIGITS)}${digits(packetId, 4)}`;
+export const willKey = (clientId: string): string => `${PREFIX}w:${clientId}`;
+export const retainedKey = (topic: string): string => `${PREFIX}r:${topic}`;
+export const LAST_SESSION_KEY = `${PREFIX}m:session`;
+
+const under = (letter: string) => ({ gt: `${PREFIX}${letter}:`, lt: `${PREFIX}${letter};` });
+
+const numberOf = (key: string): number =>
+  Number.parseInt(key.slice(PREFIX.length + 2, PREFIX.length + 2 + NUMBER_DIGITS), RADIX);
+const tailOf = (key: string): number =>
+  Number.parseInt(key.slice(PREFIX.length + 2 + NUMBER_DIGITS), RADIX);
+
+const qos = z.union([z.literal(0), z.literal(1), z.literal(2)]);
+
+const sessionSchema = z.object({
+  clientId: z.string(),
+  /** ULID of the credential it belongs to. */
+  credential: z.string(),
+  subscriptions: z.array(z.tuple([z.string(), qos])),
+  /** Age of the store when its last connection ended; absent while one is open. */
+  leftAtAgeMs: z.number().exactOptional(),
+});
+export type SessionRow = z.infer<typeof sessionSchema>;
+
+const payloadSchema = {
+  topic: z.string(),
+  /** As text, or as base64 where it is not UTF-8. */
+  text: z.string().exactOptional(),
+  base64: z.string().exactOptional(),
+  qos,
+};
+
+const queuedSchema = z.object({
+  ...payloadSchema,
+  isState: z.literal(true).exactOptional(),
+  request: z
+    .object({
+      thing: z.number(),
+      name: z.string(),
+      moment: z.object({ at: z.number(), sequence: z.number() }),
+    })
+    .exactOptional(),
+  /** QoS 2 only: a retransmission after a restart must keep its id [MQTT-4.3.3-1]. */
+  packetId: z.number().exactOptional(),
+  /** PUBREC has come: only the id is still owed. */
+  isReceived: z.literal(true).exactOptional(),
+});
+
+export type QueuedRow = {
+  readonly message: Message;
+  readonly packetId: number;
+  readonly isReceived: boolean;
+};
+
+export function writeQueued(row: QueuedRow): string {
+  const { message, packetId, isReceived } = row;
+  const value: z.infer<typeof queuedSchema> = {
+    ...writeMessage(message),
+    ...(message.isState ? { isState: true } : {}),
+    ...(message.request === undefined ? {} : { request: message.request }),
+    ...(packetId === 0 ? {} : { packetId }),
+    ...(isReceived ? { isReceived: true } : {}),
+  };
+  return JSON.stringify(value);
+}
+
+export function readQueued(row: string): QueuedRow {
+  const { isState, request, packetId, isReceived, ...rest } = queuedSchema.parse(JSON.parse(row));
+  const message = { ...readMessage(rest), isState: isState === true, request, retain: false };
+  return { message, packetId: packetId ?? 0, isReceived: isReceived === true };
+}
+
+const retainedSchema = z.object(payloadSchema);
+type Payload = z.infer<typeof retainedSchema>;
+
+export function writeMessage(message: Pick<Message, "topic" | "payload" | "qos">): Payload {
+  const { topic, payload } = message;
+  const text = payload.toString("utf8");
+  const isText = Buffer.byteLength(text) === payload.length && !text.includes("\uFFFD");
+  return {
+    topic,
+    ...(isText ? { text } : { base64: payload.toString("base64") }),
+    qos: message.qos,
+  };
+}
+
+function readMessage(row: Payload): { topic: string; payload: Buffer; qos: Qos } {
+  const payload =
+    row.text === undefined ? Buffer.from(row.base64 ?? "", "base64") : Buffer.from(row.text);
+  return { topic: row.topic, payload, qos: row.qos };
+}
+
+const willSchema = z.object({
+  ...payloadSchema,
+  credential: z.string(),
+  retain: z.boolean(),
+});
+/** The will of a connection and whose it is. */
+export type WillRow = Pick<Message, "topic" | "payload" | "qos" | "retain"> & {
+  readonly credential: string;
+};
+
+export function writeWill(will: WillRow): string {
+  const { credential, retain } = will;
+  return JSON.stringify({ ...writeMessage(will), credential, retain });
+}
+
+export function writeSession(row: SessionRow): string {
+  return JSON.stringify(row);
+}
+
+/** Everything the MQTT side has on disk. */
+export type MqttRows = {
+  readonly lastSession: number;
+  readonly sessions: readonly { readonly number: number; readonly row: SessionRow }[];
+  /** In order, by session. */
+  readonly queued: readonly {
+    readonly session: number;
+    readonly counter: number;
+    readonly row: QueuedRow;
+    readonly bytes: number;
+  }[];
+  readonly incoming: readonly { readonly session: number; readonly packetId: number }[];
+  readonly wills: ReadonlyMap<string, WillRow>;
+  readonly retained: readonly Pick<Message, "topic" | "payload" | "qos">[];
+};
+
+export async function readMqttRows(database: Database, commit: Commit): Promise<MqttRows> {
+  const [sessions, queued, incoming, wills, retained] = await Promise.all(
+    ["s", "q", "i", "w", "r"].map(async (letter) => rowsOf(database, under(letter))),
+  );
+  return {
+    lastSession: Number(commit.read(LAST_SESSION_KEY) ?? "0"),
+    sessions: (sessions ?? []).map(([key, value]) => ({
+      number: numberOf(key),
+      row: sessionSchema.parse(JSON.parse(value)),
+    })),
+    queued: (queued ?? []).map(([key, value]) => ({
+      session: numberOf(key),
+      counter: tailOf(key),
+      row: readQueued(value),
+      bytes: value.length,
+    })),
+    incoming: (incoming ?? []).map(([key]) => ({ session: numberOf(key), packetId: tailOf(key) })),
+    wills: new Map(
+      (wills ?? []).map(([key, value]) => {
+        const { credential, retain, ...row } = willSchema.parse(JSON.parse(value));
+        return [key.slice(PREFIX.length + 2), { ...readMessage(row), credential, retain }];
+      }),
+    ),
+    retained: (retained ?? []).map(([, value]) => {
+      return readMessage(retainedSchema.parse(JSON.parse(value)));
+    }),
+  };
+}

@@ -1,0 +1,313 @@
+import { strict as assert } from "node:assert";
+import type { Deliverability } from "../interactions/action-deadlines.ts";
+import type { Limits } from "../limits.ts";
+import type { Commit } from "../store/commit.ts";
+import type { Qos } from "./frame-kinds.ts";
+import { encodePublish, type Message, type RequestReference } from "./message.ts";
+import { queueKey, readQueued, writeQueued, type QueuedRow } from "./session-rows.ts";
+
+/** Where a session's packets go while a connection is open. */
+export type Outlet = {
+  readonly send: (packet: Buffer) => void;
+  /** The socket takes no more for now: QoS 0 messages are dropped. */
+  readonly isClogged: () => boolean;
+};
+
+export type SessionDeps = {
+  readonly commit: Commit;
+  readonly limits: Pick<Limits, "inflight" | "session_queue_messages" | "session_queue_bytes">;
+  readonly deliverability: (request: RequestReference) => Deliverability;
+  /** A message was dropped: of a state that a newer one replaced, or because the queue is full. */
+  readonly onDropped: (cause: "superseded" | "queue-full" | "clogged" | "expired") => void;
+};
+
+/** What the queue holds of a message. */
+type Entry = {
+  readonly counter: number;
+  readonly topic: string;
+  readonly qos: Qos;
+  readonly isState: boolean;
+  readonly request: RequestReference | undefined;
+  readonly bytes: number;
+  /** The row on disk, or `undefined`: in memory only. */
+  readonly key: string | undefined;
+  /** Read again from its row when it is needed after a disconnect. */
+  message: Message | undefined;
+  /** Its batch is on disk, so it may be sent. */
+  isReleased: boolean;
+  /** 0: not sent yet. */
+  packetId: number;
+  /** QoS 2: PUBREC has come, PUBCOMP has not. */
+  isReceived: boolean;
+};
+
+const PUBREL = 0x62;
+const PACKET_ID_MAX = 0xffff;
+
+/**
+ * What one session is owed, in order: the queue, the window of packets in flight, and their ids.
+ *
+ * A message of a persistent session is in the batch of the change it tells of, and is sent when that
+ * batch is on disk. Past the bound of the queue a state keeps its latest message; any other message
+ * is refused, newest first.
+ */
+export class SessionQueue {
+  readonly #deps: SessionDeps;
+  /** `undefined`: a clean session, whose queue ends with its connection. */
+  readonly #persistentAs: number | undefined;
+  /** Not sent yet, in order. */
+  readonly #waiting = new Map<number, Entry>();
+  /** Sent and not acknowledged, by packet id, in the order they were sent. */
+  readonly #inFlight = new Map<number, Entry>();
+  #outlet: Outlet | undefined;
+  #lastCounter = 0;
+  #lastPacketId = 0;
+  #bytes = 0;
+
+  constructor(deps: SessionDeps, persistentAs: number | undefined) {
+    this.#deps = deps;
+    this.#persistentAs = persistentAs;
+  }
+
+  /** Messages owed and their bytes. */
+  get depth(): { readonly messages: number; readonly bytes: number } {
+    return { messages: this.#waiting.size + this.#inFlight.size, bytes: this.#bytes };
+  }
+
+  /** Takes back a row found on disk at the start. */
+  restore(counter: number, row: QueuedRow, bytes: number): void {
+    const { message, packetId, isReceived } = row;
+    assert(this.#persistentAs !== undefined, "a clean session has no rows");
+    const entry: Entry = {
+      counter,
+      topic: message.topic,
+      qos: message.qos,
+      isState: message.isState,
+      request: message.request,
+      bytes,
+      key: queueKey(this.#persistentAs, counter),
+      message: undefined,
+      isReleased: true,
+      packetId,
+      isReceived,
+    };
+    if (packetId === 0) this.#waiting.set(counter, entry);
+    else this.#inFlight.set(packetId, entry);
+    this.#bytes += bytes;
+    this.#lastCounter = counter;
+  }
+
+  /**
+   * Takes a message at the QoS the subscriber gets it. Returns what `release` wants when the batch
+   * is on disk, or `undefined` if the message was dropped.
+   */
+  offer(message: Message, qos: Qos, options: { readonly volatile: boolean }): number | undefined {
+    if (qos === 0 && this.#outlet === undefined) return undefined;
+    if (this.#isFull(message) && (qos === 0 || !this.#makeRoom(message))) {
+      this.#deps.onDropped(qos === 0 ? "clogged" : "queue-full");
+      return undefined;
+    }
+    this.#lastCounter += 1;
+    const counter = this.#lastCounter;
+    const isStored = qos !== 0 && this.#persistentAs !== undefined && !options.volatile;
+    const key = isStored ? queueKey(this.#persistentAs, counter) : undefined;
+    const kept = { ...message, qos };
+    const bytes = message.topic.length + message.payload.length;
+    if (key !== undefined) {
+      this.#deps.commit.put(key, writeQueued({ message: kept, packetId: 0, isReceived: false }));
+    }
+    const { topic, isState, request } = message;
+    const state = { isReleased: false, packetId: 0, isReceived: false };
+    const entry: Entry = {
+      counter,
+      topic,
+      qos,
+      isState,
+      request,
+      bytes,
+      key,
+      message: kept,
+      ...state,
+    };
+    this.#waiting.set(counter, entry);
+    this.#bytes += bytes;
+    return counter;
+  }
+
+  /** What was offered as `counter` is on disk: it may go out. */
+  release(counter: number): void {
+    const entry = this.#waiting.get(counter);
+    if (entry === undefined) return;
+    entry.isReleased = true;
+    this.pump();
+    // Nobody may come for it for months: its row is enough.
+    if (this.#outlet === undefined && entry.key !== undefined) entry.message = undefined;
+  }
+
+  /** A connection is open: first what was in flight, in the order it was sent [MQTT-4.4.0-1]. */
+  attach(outlet: Outlet): void {
+    this.#outlet = outlet;
+    for (const entry of this.#inFlight.values()) this.#resend(entry);
+    this.pump();
+  }
+
+  /** The connection is gone. QoS 0 messages go with it. */
+  detach(): void {
+    this.#outlet = undefined;
+    for (const entry of this.#waiting.values()) {
+      if (entry.qos === 0) this.#forget(entry);
+      else if (entry.key !== undefined && entry.isReleased) entry.message = undefined;
+    }
+  }
+
+  /** Sends what may be sent, up to the window. */
+  pump(): void {
+    if (this.#outlet === undefined) return;
+    for (const entry of this.#waiting.values()) {
+      if (!entry.isReleased) return;
+      if (entry.qos !== 0 && this.#inFlight.size >= this.#deps.limits.inflight) return;
+      if (!this.#mayGo(entry)) continue;
+      this.#send(entry, this.#outlet);
+    }
+  }
+
+  /** PUBACK. */
+  acknowledge(packetId: number): void {
+    const entry = this.#inFlight.get(packetId);
+    if (entry?.qos !== 1) return;
+    this.#forget(entry);
+    this.pump();
+  }
+
+  /** PUBREC: answers with PUBREL, also for an id that is not known, or the client would ask for ever. */
+  receive(packetId: number): void {
+    const entry = this.#inFlight.get(packetId);
+    if (entry?.qos === 2 && !entry.isReceived) {
+      entry.isReceived = true;
+      this.#store(entry);
+    }
+    const outlet = this.#outlet;
+    this.#deps.commit.settled((failure) => {
+      if (failure === undefined) outlet?.send(encodePubrel(packetId));
+    });
+  }
+
+  /** PUBCOMP. */
+  complete(packetId: number): void {
+    const entry = this.#inFlight.get(packetId);
+    if (entry?.qos !== 2) return;
+    this.#forget(entry);
+    this.pump();
+  }
+
+  /** Ends the session: every row it has is deleted. */
+  discard(): void {
+    this.#outlet = undefined;
+    for (const entry of [...this.#waiting.values(), ...this.#inFlight.values()])
+      this.#forget(entry);
+  }
+
+  #isFull(message: Message): boolean {
+    const { session_queue_messages: messages, session_queue_bytes: bytes } = this.#deps.limits;
+    const { depth } = this;
+    return depth.messages >= messages || depth.bytes + message.payload.length > bytes;
+  }
+
+  /** Drops states that a newer one replaces. A state itself always finds room: there is one a topic. */
+  #makeRoom(message: Message): boolean {
+    const latest = new Map<string, Entry>();
+    for (const entry of this.#waiting.values()) {
+      if (!entry.isState || entry.qos === 0) continue;
+      const older = latest.get(entry.topic);
+      if (older !== undefined) this.#supersede(older);
+      latest.set(entry.topic, entry);
+    }
+    if (!message.isState) return !this.#isFull(message);
+    const older = latest.get(message.topic);
+    if (older !== undefined) this.#supersede(older);
+    return true;
+  }
+
+  #supersede(entry: Entry): void {
+    this.#forget(entry);
+    this.#deps.onDropped("superseded");
+  }
+
+  /** Never late: an action request goes out only while it is pending. */
+  #mayGo(entry: Entry): boolean {
+    if (entry.request === undefined) return true;
+    const may = this.#deps.deliverability(entry.request);
+    if (may === "never") {
+      this.#forget(entry);
+      this.#deps.onDropped("expired");
+    }
+    return may === "deliver";
+  }
+
+  #send(entry: Entry, outlet: Outlet): void {
+    const message = this.#messageOf(entry);
+    if (entry.qos === 0) {
+      if (outlet.isClogged()) this.#deps.onDropped("clogged");
+      else outlet.send(encodePublish(message, { qos: 0, packetId: 0, dup: false }));
+      this.#forget(entry);
+      return;
+    }
+    const packetId = this.#freePacketId();
+    entry.packetId = packetId;
+    this.#waiting.delete(entry.counter);
+    this.#inFlight.set(packetId, entry);
+    const packet = encodePublish(message, { qos: entry.qos, packetId, dup: false });
+    if (entry.qos === 1) {
+      outlet.send(packet);
+      return;
+    }
+    // The id is on disk before it is used: after a crash the same message must not get another.
+    this.#store(entry);
+    this.#deps.commit.settled((failure) => {
+      if (failure === undefined && this.#outlet === outlet) outlet.send(packet);
+    });
+  }
+
+  #resend(entry: Entry): void {
+    if (entry.isReceived) {
+      this.#outlet?.send(encodePubrel(entry.packetId));
+      return;
+    }
+    if (!this.#mayGo(entry)) return;
+    const { qos, packetId } = entry;
+    this.#outlet?.send(encodePublish(this.#messageOf(entry), { qos, packetId, dup: true }));
+  }
+
+  #messageOf(entry: Entry): Message {
+    if (entry.message !== undefined) return entry.message;
+    const row = entry.key === undefined ? undefined : this.#deps.commit.read(entry.key);
+    assert(row !== undefined, "a message that is owed has its row");
+    return readQueued(row).message;
+  }
+
+  #store(entry: Entry): void {
+    if (entry.key === undefined) return;
+    const { packetId, isReceived } = entry;
+    const row = writeQueued({ message: this.#messageOf(entry), packetId, isReceived });
+    this.#deps.commit.put(entry.key, row);
+  }
+
+  #forget(entry: Entry): void {
+    if (entry.packetId === 0) this.#waiting.delete(entry.counter);
+    else this.#inFlight.delete(entry.packetId);
+    this.#bytes -= entry.bytes;
+    if (entry.key !== undefined) this.#deps.commit.delete(entry.key);
+  }
+
+  #freePacketId(): number {
+    // The window is far smaller than the ids there are, so one is free.
+    do {
+      this.#lastPacketId = this.#lastPacketId >= PACKET_ID_MAX ? 1 : this.#lastPacketId + 1;
+    } while (this.#inFlight.has(this.#lastPacketId));
+    return this.#lastPacketId;
+  }
+}
+
+function encodePubrel(packetId: number): Buffer {
+  return Buffer.of(PUBREL, 2, packetId >> 8, packetId & 0xff);
+}

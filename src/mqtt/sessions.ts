@@ -1,0 +1,264 @@
+import type { CancelTimer, Clock } from "../clock.ts";
+import type { Store } from "../store/store.ts";
+import type { Limits } from "../limits.ts";
+import { FilterTrie } from "./filter-trie.ts";
+import { filterById } from "./grants.ts";
+import type { Qos } from "./frame-kinds.ts";
+import { SessionQueue, type SessionDeps } from "./session.ts";
+import {
+  incomingKey,
+  LAST_SESSION_KEY,
+  sessionKey,
+  writeSession,
+  type MqttRows,
+} from "./session-rows.ts";
+
+/** One client's session: MQTT 3.1.1 §4.1. */
+export type Session = {
+  readonly clientId: string;
+  /** ULID of the credential it belongs to. */
+  readonly credential: string;
+  /** `undefined`: a clean session, which ends with its connection. */
+  readonly number: number | undefined;
+  /** Granted QoS by topic filter, as the client wrote it. */
+  readonly subscriptions: Map<string, Subscription>;
+  /** QoS 2 packet ids received and not released [MQTT-4.3.3-2]. */
+  readonly incoming: Set<number>;
+  readonly queue: SessionQueue;
+  /** Age of the store when the last connection ended; `undefined` while one is open. */
+  leftAtAgeMs: number | undefined;
+  /** It was there before its present connection: CONNACK says "session present". */
+  isResumed: boolean;
+};
+
+export type Subscription = {
+  readonly session: Session;
+  readonly qos: Qos;
+  /** The filter to match with: of a Thing's id where the client wrote its uid. */
+  readonly matching: string;
+};
+
+type SessionsDeps = SessionDeps & {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly limits: Limits;
+};
+
+const EXPIRY_LOOK_EVERY_MS = 60_000;
+
+/** All sessions, by client id, and their subscriptions, by topic filter. */
+export class Sessions {
+  readonly #deps: SessionsDeps;
+  readonly #byClientId = new Map<string, Session>();
+  readonly #subscriptions = new FilterTrie<Subscription>();
+  #lastNumber: number;
+  #persistent = 0;
+  #cancelTimer: CancelTimer | undefined;
+
+  constructor(deps: SessionsDeps, rows: MqttRows) {
+    this.#deps = deps;
+    this.#lastNumber = rows.lastSession;
+    const byNumber = new Map<number, Session>();
+    for (const { number, row } of rows.sessions) {
+      const session = this.#make(row.clientId, row.credential, number);
+      session.leftAtAgeMs = row.leftAtAgeMs ?? deps.store.retention.ageMs;
+      for (const [filter, qos] of row.subscriptions) {
+        this.#add(session, filter, qos, filterById(deps.store, filter));
+      }
+      byNumber.set(number, session);
+    }
+    for (const { session, counter, row, bytes } of rows.queued) {
+      byNumber.get(session)?.queue.restore(counter, row, bytes);
+    }
+    for (const { session, packetId } of rows.incoming)
+      byNumber.get(session)?.incoming.add(packetId);
+  }
+
+  /** Sessions in all, and those of them that outlive their connection. */
+  get counts(): {
+    readonly all: number;
+    readonly persistent: number;
+    readonly subscriptions: number;
+  } {
+    return {
+      all: this.#byClientId.size,
+      persistent: this.#persistent,
+      subscriptions: this.#subscriptions.size,
+    };
+  }
+
+  startExpiry(): void {
+    const look = (): void => {
+      this.#cancelTimer = this.#deps.clock.after(EXPIRY_LOOK_EVERY_MS, () => {
+        this.expire();
+        look();
+      });
+    };
+    look();
+  }
+
+  stopExpiry(): void {
+    this.#cancelTimer?.();
+  }
+
+  /** Ends the sessions whose client has been away for too long. */
+  expire(): void {
+    const before = this.#deps.store.retention.ageMs - this.#deps.limits.session_expiry_s * 1000;
+    for (const session of [...this.#byClientId.values()]) {
+      if (session.leftAtAgeMs !== undefined && session.leftAtAgeMs <= before) this.discard(session);
+    }
+  }
+
+  get(clientId: string): Session | undefined {
+    return this.#byClientId.get(clientId);
+  }
+
+  isResumed(clientId: string): boolean {
+    return this.#byClientId.get(clientId)?.isResumed === true;
+  }
+
+  all(): Iterable<Session> {
+    return this.#byClientId.values();
+  }
+
+  ofCredential(ulid: string): readonly Session[] {
+    return [...this.#byClientId.values()].filter((session) => session.credential === ulid);
+  }
+
+  /** There is room for one more session that outlives its connection. */
+  get hasRoom(): boolean {
+    return this.#persistent < this.#deps.limits.sessions;
+  }
+
+  /**
+   * The session for a CONNECT [MQTT-3.1.2-4..6]: with `clean` a new one, whatever there was. The rows
+   * are in the open batch.
+   */
+  open(clientId: string, credential: string, clean: boolean): Session {
+    const before = this.#byClientId.get(clientId);
+    if (before !== undefined && !clean && before.number !== undefined) {
+      before.leftAtAgeMs = undefined;
+      before.isResumed = true;
+      this.#write(before);
+      return before;
+    }
+    if (before !== undefined) this.discard(before);
+    const number = clean ? undefined : this.#takeNumber();
+    const session = this.#make(clientId, credential, number);
+    this.#write(session);
+    return session;
+  }
+
+  /** The connection is gone: a clean session ends, another waits for its client. */
+  leave(session: Session): void {
+    session.queue.detach();
+    if (this.#byClientId.get(session.clientId) !== session) return;
+    if (session.number === undefined) {
+      this.discard(session);
+      return;
+    }
+    session.leftAtAgeMs = this.#deps.store.retention.ageMs;
+    this.#write(session);
+  }
+
+  /** Ends a session: its subscriptions, its queue and its rows. */
+  discard(session: Session): void {
+    if (this.#byClientId.get(session.clientId) !== session) return;
+    this.#byClientId.delete(session.clientId);
+    for (const subscription of session.subscriptions.values()) {
+      this.#subscriptions.remove(subscription.matching, subscription);
+    }
+    session.subscriptions.clear();
+    session.queue.discard();
+    if (session.number === undefined) return;
+    this.#persistent -= 1;
+    for (const packetId of session.incoming) {
+      this.#deps.commit.delete(incomingKey(session.number, packetId));
+    }
+    this.#deps.commit.delete(sessionKey(session.number));
+  }
+
+  /** Adds subscriptions or changes their QoS; the row is in the open batch. */
+  subscribe(
+    session: Session,
+    granted: readonly { readonly filter: string; readonly matching: string; readonly qos: Qos }[],
+  ): void {
+    for (const { filter, matching, qos } of granted) this.#add(session, filter, qos, matching);
+    this.#write(session);
+  }
+
+  unsubscribe(session: Session, filters: readonly string[]): void {
+    for (const filter of filters) this.#remove(session, filter);
+    this.#write(session);
+  }
+
+  /** The sessions that a topic goes to, each with the highest QoS it asked for [MQTT-3.3.5-1]. */
+  match(topic: string): ReadonlyMap<Session, Qos> {
+    const found = new Map<Session, Qos>();
+    this.#subscriptions.match(topic, ({ session, qos }) => {
+      const before = found.get(session);
+      if (before === undefined || before < qos) found.set(session, qos);
+    });
+    return found;
+  }
+
+  /** Remembers a QoS 2 packet id until PUBREL, in the batch of what the packet changed. */
+  rememberIncoming(session: Session, packetId: number): void {
+    session.incoming.add(packetId);
+    if (session.number === undefined) return;
+    this.#deps.commit.put(incomingKey(session.number, packetId), "");
+  }
+
+  releaseIncoming(session: Session, packetId: number): void {
+    if (!session.incoming.delete(packetId) || session.number === undefined) return;
+    this.#deps.commit.delete(incomingKey(session.number, packetId));
+  }
+
+  #make(clientId: string, credential: string, number: number | undefined): Session {
+    const session: Session = {
+      clientId,
+      credential,
+      number,
+      subscriptions: new Map(),
+      incoming: new Set(),
+      queue: new SessionQueue(this.#deps, number),
+      leftAtAgeMs: undefined,
+      isResumed: false,
+    };
+    this.#byClientId.set(clientId, session);
+    if (number !== undefined) this.#persistent += 1;
+    return session;
+  }
+
+  #add(session: Session, filter: string, qos: Qos, matching: string): void {
+    this.#remove(session, filter);
+    const subscription: Subscription = { session, qos, matching };
+    session.subscriptions.set(filter, subscription);
+    this.#subscriptions.add(matching, subscription);
+  }
+
+  #remove(session: Session, filter: string): void {
+    const subscription = session.subscriptions.get(filter);
+    if (subscription === undefined) return;
+    session.subscriptions.delete(filter);
+    this.#subscriptions.remove(subscription.matching, subscription);
+  }
+
+  #takeNumber(): number {
+    this.#lastNumber += 1;
+    this.#deps.commit.put(LAST_SESSION_KEY, String(this.#lastNumber));
+    return this.#lastNumber;
+  }
+
+  #write(session: Session): void {
+    const { number, clientId, credential, subscriptions, leftAtAgeMs } = session;
+    if (number === undefined) return;
+    const row = {
+      clientId,
+      credential,
+      subscriptions: [...subscriptions].map(([filter, { qos }]): [string, Qos] => [filter, qos]),
+      ...(leftAtAgeMs === undefined ? {} : { leftAtAgeMs }),
+    };
+    this.#deps.commit.put(sessionKey(number), writeSession(row));
+  }
+}
