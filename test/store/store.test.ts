@@ -1,0 +1,119 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type Test } from "tap";
+import type { GatewayError } from "../../src/errors.ts";
+import { openDatabase } from "../../src/store/database.ts";
+import { openStore, type Store } from "../../src/store/store.ts";
+import { ManualClock } from "./manual-clock.ts";
+import { AMPLE, openTemporaryStore } from "./open-store.ts";
+import { seededRandom } from "./random.ts";
+
+function folder(t: Test): string {
+  const path = mkdtempSync(join(tmpdir(), "sluice-store-"));
+  t.teardown(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+async function open(path: string, failures: GatewayError[] = []): Promise<Store> {
+  return openStore({
+    path,
+    gatherMs: 0,
+    history: AMPLE,
+    clock: new ManualClock(),
+    random: seededRandom(1),
+    onFailure: (failure) => failures.push(failure),
+  });
+}
+
+/** Puts a row where only the store itself writes. */
+async function plant(path: string, key: string, value: string): Promise<void> {
+  const database = await openDatabase(path);
+  await database.put(key, value);
+  await database.close();
+}
+
+await test("a store counts its starts and keeps its name", async (t) => {
+  const opened = await openTemporaryStore(t);
+  const { gatewayId, boot } = opened.store;
+  const id = opened.store.ids.ofMoment({ at: 1, sequence: 1 });
+  t.equal(boot, 1);
+  await opened.reopen();
+  t.equal(opened.store.boot, 2);
+  t.equal(opened.store.gatewayId, gatewayId);
+  t.same(opened.store.ids.momentOf(id), { at: 1, sequence: 1 }, "its ids stay its own");
+});
+
+await test("what was put before a close is there afterwards, and a second close does nothing", async (t) => {
+  const path = folder(t);
+  const store = await open(path);
+  store.accounts.put({ name: "site", created: 1, revision: 1 });
+  await Promise.all([store.close(), store.close()]);
+  await store.close();
+  const again = await open(path);
+  t.ok(again.accounts.has("site"));
+  await again.close();
+});
+
+await test("a store that is open elsewhere is not opened", async (t) => {
+  const path = folder(t);
+  const store = await open(path);
+  await t.rejects(open(path), {
+    code: "storage-failed",
+    cause: { cause: { code: "LEVEL_LOCKED" } },
+  });
+  await store.close();
+});
+
+await test("a store of a newer version is not opened, and stays as it is", async (t) => {
+  const path = folder(t);
+  await (await open(path)).close();
+  await plant(path, "m:format", "2");
+  await t.rejects(open(path), { code: "storage-failed", message: /format 2/ });
+  await plant(path, "m:format", "1");
+  const store = await open(path);
+  t.equal(store.boot, 2, "the refused start is not counted");
+  await store.close();
+});
+
+const DAMAGE: readonly (readonly [key: string, value: string])[] = [
+  ["t:000001", "{"],
+  ["t:000001", "{}"],
+  ["s:000001p", '{"at":1}'],
+  ["u:01J", "[]"],
+  ["k:01J", "null"],
+  ["l:01J", '{"scopes":["root"]}'],
+  ["a:site", '""'],
+  ["x:00000100000000001", '{"thing":"1"}'],
+  ["m:log", '{"sequence":-1}'],
+];
+for (const [key, value] of DAMAGE) {
+  await test(`a row ${key} that cannot be read is told as a fault of the store`, async (t) => {
+    const path = folder(t);
+    await (await open(path)).close();
+    await plant(path, key, value);
+    const failures: GatewayError[] = [];
+    await t.rejects(open(path, failures), { code: "storage-failed" });
+    t.same(failures, [], "told once");
+    await t.rejects(
+      open(path),
+      { code: "storage-failed" },
+      "and the store is free to be opened again",
+    );
+  });
+}
+
+await test("a store that was made and is gone is not taken for a first start", async (t) => {
+  const path = folder(t);
+  await (await open(path)).close();
+  rmSync(join(path, "db"), { recursive: true });
+  await t.rejects(open(path), { code: "storage-failed" });
+});
+
+await test("a write that fails because the database went away is told as a failure", async (t) => {
+  const opened = await openTemporaryStore(t);
+  await opened.store.database.close();
+  opened.store.commit.put("z:row", "1");
+  await t.rejects(opened.store.commit.flushed(), { code: "storage-failed" });
+  t.equal(opened.failures.length, 1);
+});
