@@ -24,19 +24,31 @@ export type Random = { readonly bytes: (count: number) => Uint8Array };
 /** Longest delay a Node timer takes; longer ones fire at once (Node.js `setTimeout`). */
 const TIMER_DELAY_MS_MAX = 2 ** 31 - 1;
 
-const TIMESYNCD_MARK = "/run/systemd/timesync/synchronized";
+const TIMESYNCD_FOLDER = "/run/systemd/timesync";
+const TIMESYNCD_MARK = `${TIMESYNCD_FOLDER}/synchronized`;
+/** Each change asks whether the time is known; the file system is asked once in this long. */
+const SYNC_LOOK_EVERY_MS = 1_000;
 
 /**
  * The machine's clock. `trust` says what to believe of its wall time after a boot: `auto` waits for
  * systemd-timesyncd's mark where timesyncd runs and believes it elsewhere; `always` believes it.
  */
 export function systemClock(trust: "auto" | "always" = "auto"): Clock {
+  const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
+  let isSynced = false;
+  let lookedMs = -Infinity;
   return {
     wallMs: () => Date.now(),
-    monotonicMs: () => Number(process.hrtime.bigint() / 1_000_000n),
+    monotonicMs,
     bootId: readBootId(),
-    isSynced: () =>
-      trust === "always" || !existsSync("/run/systemd/timesync") || existsSync(TIMESYNCD_MARK),
+    isSynced: () => {
+      if (monotonicMs() - lookedMs >= SYNC_LOOK_EVERY_MS) {
+        lookedMs = monotonicMs();
+        isSynced =
+          trust === "always" || !existsSync(TIMESYNCD_FOLDER) || existsSync(TIMESYNCD_MARK);
+      }
+      return isSynced;
+    },
     after: (delayMs, callback) => {
       const timer = setTimeout(callback, Math.min(Math.max(delayMs, 0), TIMER_DELAY_MS_MAX));
       timer.unref();

@@ -55,6 +55,7 @@ export class MqttBroker {
   readonly #connectRate: AddressRate;
   readonly #failureRate: AddressRate;
   readonly #server: Server;
+  readonly #gateDeps: GateDeps;
   #aedes: Aedes | undefined;
   #isStopping = false;
 
@@ -67,6 +68,7 @@ export class MqttBroker {
     const { clock, limits } = deps;
     this.#connectRate = new AddressRate(clock, limits.connects_per_minute_per_address);
     this.#failureRate = new AddressRate(clock, limits.login_failures_per_minute_per_address);
+    this.#gateDeps = this.#makeGateDeps();
     this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
   }
 
@@ -179,10 +181,10 @@ export class MqttBroker {
       return;
     }
     this.#byAddress.set(address, ofAddress + 1);
-    this.#gates.add(new Gate(socket, this.#gateDeps()));
+    this.#gates.add(new Gate(socket, this.#gateDeps));
   }
 
-  #gateDeps(): GateDeps {
+  #makeGateDeps(): GateDeps {
     const { sessions, wills, inbound } = this.#parts;
     return {
       interactions: this.#deps,
