@@ -62,11 +62,11 @@ export function deleteAccount(
         `${clients.length} clients and ${tokens.length} tokens`,
     );
   }
-  for (const thing of things) eraseThing(deps, thing);
   for (const credential of credentials) {
     store.credentials.delete(credential);
     deps.credentialChanged(credential.ulid, "revoked");
   }
+  for (const thing of things) eraseThing(deps, thing);
   for (const client of clients) store.clients.delete(client);
   for (const token of tokens) store.tokens.delete(token);
   store.accounts.delete(name);

@@ -6,13 +6,13 @@ import {
   type ActionRequest,
   type ActionStatus,
 } from "../store/action-requests.ts";
-import type { Json, JsonObject } from "../thing/json.ts";
+import { pointerTo, type Json, type JsonObject } from "../thing/json.ts";
 import type { ActionAffordance, Thing } from "../thing/thing.ts";
 import { actionStatusTopic } from "../thing/topics.ts";
 import { actionRequestObject } from "./action-request-object.ts";
 import { authoriseOnThing, type ThingRequest } from "./authorise.ts";
 import type { InteractionDeps } from "./deps.ts";
-import { checkValue, ownMember, refuseOthers, requireObject } from "./payload.ts";
+import { checkPart, ownMember, refuseOthers, requireObject } from "./payload.ts";
 
 export type ActionOutcome = { readonly thing: Thing; readonly request: ActionRequest };
 
@@ -36,9 +36,9 @@ export function requestAction(
   const thing = authoriseOnThing(deps, on, "thing.write");
   const action = findAction(thing, on.name);
   const body = requireObject(on.body, `{${JSON.stringify(on.name)}: {"input": …}}`);
-  refuseOthers(body, ["input", "timeout"], `/${on.name}`);
-  const input = checkPart(deps, action.input, ownMember(body, "input"), `${on.name}/input`);
-  const timeToLiveMs = readTimeout(ownMember(body, "timeout"));
+  refuseOthers(body, ["input", "timeout"], pointerTo("", on.name));
+  const input = checkPart(action.input, ownMember(body, "input"), partOf(deps, on, "input"));
+  const timeToLiveMs = readTimeout(on, ownMember(body, "timeout"));
   const { requests, changes } = deps.store;
   if (requests.countUnfinishedOf(thing.number) >= deps.limits.pending_actions_per_thing) {
     const bound = deps.limits.pending_actions_per_thing;
@@ -72,17 +72,17 @@ export function reportAction(
   const request = findRequest(deps, thing, on);
   on.precondition?.(request);
   const body = requireObject(on.body, '{"status": …}');
-  refuseOthers(body, ["href", "status", "output", "error", ...ECHOED_MEMBERS], `/${on.name}`);
-  const status = readStatus(ownMember(body, "status"));
+  refuseOthers(body, REPORT_MEMBERS, pointerTo("", on.name));
+  const status = readStatus(on, ownMember(body, "status"));
   if (isFinal(request.status)) {
     const detail = `request ${on.id} of ${thing.id}/${on.name} is ${request.status}`;
     throw new GatewayError("action-finished", detail);
   }
-  const { output: schema } = findAction(thing, on.name);
   const given = ownMember(body, "output");
-  const output =
-    given === undefined ? undefined : checkPart(deps, schema, given, `${on.name}/output`);
-  const error = checkPart(deps, undefined, ownMember(body, "error"), `${on.name}/error`);
+  // Most reports have no output yet: a DataSchema for it asks for none.
+  const schema = given === undefined ? undefined : findAction(thing, on.name).output;
+  const output = checkPart(schema, given, partOf(deps, on, "output"));
+  const error = checkPart(undefined, ownMember(body, "error"), partOf(deps, on, "error"));
   return changeRequest(deps, thing, request, status, {
     ...(output === undefined ? {} : { output }),
     ...(error === undefined ? {} : { error }),
@@ -127,8 +127,11 @@ export function endRequest(
   changeRequest(deps, thing, now, end.status, end.error === undefined ? {} : { error: end.error });
 }
 
-// What a device gets in a request and may send back with its report.
-const ECHOED_MEMBERS = ["input", "timeRequested", "timeCompleted"];
+/** The last three are what a device gets in a request and may send back with its report. */
+const REPORT_MEMBERS = [
+  ...["href", "status", "output", "error"],
+  ...["input", "timeRequested", "timeCompleted"],
+];
 
 const REPORTABLE: readonly (readonly [given: string, status: ActionStatus])[] = [
   ["received", "received"],
@@ -139,20 +142,30 @@ const REPORTABLE: readonly (readonly [given: string, status: ActionStatus])[] = 
   ["cancelled", "cancelled"],
 ];
 
-function readStatus(given: Json | undefined): ActionStatus {
+function readStatus(on: { readonly name: string }, given: Json | undefined): ActionStatus {
   const row = REPORTABLE.find(([name]) => name === given);
   if (row !== undefined) return row[1];
-  const known = REPORTABLE.map(([name]) => name).join(", ");
-  throw new GatewayError("malformed", `expected a status, one of ${known}`);
+  throw malformed(on, "status", `must be one of ${REPORTABLE.map(([name]) => name).join(", ")}`);
 }
 
-function readTimeout(given: Json | undefined): number {
+function readTimeout(on: { readonly name: string }, given: Json | undefined): number {
   const longestMs = FIXED_LIMITS.actionTimeToLiveS * 1000;
   if (given === undefined) return longestMs;
   if (typeof given !== "number" || !(given > 0)) {
-    throw new GatewayError("malformed", "timeout is a number of seconds above 0");
+    throw malformed(on, "timeout", "must be a number of seconds above 0");
   }
   return Math.min(given * 1000, longestMs);
+}
+
+function malformed({ name }: { readonly name: string }, member: string, detail: string) {
+  const pointer = pointerTo(pointerTo("", name), member);
+  return new GatewayError("malformed", `${member} ${detail}`, { faults: [{ pointer, detail }] });
+}
+
+/** Where a part of a request or report stands, and how large it may be. */
+function partOf(deps: InteractionDeps, { name }: { readonly name: string }, part: string) {
+  const pointer = pointerTo(pointerTo("", name), part);
+  return { pointer, what: `the ${part} of ${name}`, bytesMax: deps.limits.value_bytes };
 }
 
 function makeDeadline(deps: InteractionDeps, timeToLiveMs: number): ActionDeadline {
@@ -184,22 +197,6 @@ function findRequest(
     "unknown-action-request",
     `there is no request ${on.id} of ${thing.id}/${on.name}`,
   );
-}
-
-function checkPart(
-  deps: InteractionDeps,
-  schema: JsonObject | undefined,
-  value: Json | undefined,
-  path: string,
-): Json | undefined {
-  if (value === undefined) {
-    if (schema === undefined) return undefined;
-    throw new GatewayError("schema-violation", `${path} is missing`, {
-      faults: [{ pointer: `/${path}`, detail: "is required by its DataSchema" }],
-    });
-  }
-  const bytesMax = deps.limits.value_bytes;
-  return checkValue(schema, value, { pointer: `/${path}`, what: path, bytesMax });
 }
 
 function changeRequest(

@@ -11,7 +11,7 @@ const LOOK_EVERY_MS = 500;
  */
 export class CredentialDeadlines {
   readonly #deps: InteractionDeps;
-  readonly #ended = new Set<string>();
+  #ended: ReadonlySet<string> = new Set();
   #cancelTimer: CancelTimer | undefined;
   #stopped = false;
 
@@ -36,18 +36,19 @@ export class CredentialDeadlines {
   look(): void {
     const { clock, store, credentialChanged } = this.#deps;
     if (!clock.isSynced()) return;
+    const ended = new Set<string>();
     for (const credential of store.credentials.withDeadline()) {
       const { ulid, previous } = credential;
       if (credential.enabled && !isUsable(this.#deps, credential)) {
         if (!this.#ended.has(ulid)) credentialChanged(ulid, "revoked");
-        this.#ended.add(ulid);
+        ended.add(ulid);
         continue;
       }
-      this.#ended.delete(ulid);
       if (previous === undefined || previous.until > clock.wallMs()) continue;
       const { previous: over, ...rest } = credential;
       store.credentials.put(rest);
       credentialChanged(ulid, "password");
     }
+    this.#ended = ended;
   }
 }

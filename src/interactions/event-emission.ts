@@ -1,13 +1,13 @@
 import { GatewayError } from "../errors.ts";
 import { historyKey, type Moment } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import type { Json, JsonObject } from "../thing/json.ts";
+import { pointerTo, type Json, type JsonObject } from "../thing/json.ts";
 import type { EventAffordance, Thing } from "../thing/thing.ts";
 import { formatTime } from "../thing/time.ts";
 import { eventStatusTopic } from "../thing/topics.ts";
 import { authoriseOnThing, type ThingRequest } from "./authorise.ts";
 import type { InteractionDeps } from "./deps.ts";
-import { checkValue, ownMember, refuseOthers, requireObject } from "./payload.ts";
+import { checkPart, ownMember, refuseOthers, requireObject } from "./payload.ts";
 
 /** An event that happened: its moment is its id. */
 export type EventOccurrence = {
@@ -31,8 +31,13 @@ export function emitEvent(
   const { name } = on;
   const affordance = findEvent(thing, name);
   const body = requireObject(on.body, `{${JSON.stringify(name)}: {"data": …}}`);
-  refuseOthers(body, ["data"], `/${name}`);
-  const data = checkData(deps, affordance, ownMember(body, "data"));
+  const pointer = pointerTo("", name);
+  refuseOthers(body, ["data"], pointer);
+  const data = checkPart(affordance.data, ownMember(body, "data"), {
+    pointer: pointerTo(pointer, "data"),
+    what: `the data of ${name}`,
+    bytesMax: deps.limits.value_bytes,
+  });
   const { store } = deps;
   const at = deps.clock.wallMs();
   const content = { name, ...(data === undefined ? {} : { data }) };
@@ -79,19 +84,4 @@ export function findEvent(thing: Thing, name: string): EventAffordance {
   const event = thing.events.get(name);
   if (event !== undefined) return event;
   throw new GatewayError("unknown-affordance", `${thing.id} has no event ${name}`);
-}
-
-function checkData(
-  deps: InteractionDeps,
-  { name, data: schema }: EventAffordance,
-  data: Json | undefined,
-): Json | undefined {
-  if (data === undefined) {
-    if (schema === undefined) return undefined;
-    throw new GatewayError("schema-violation", `${name}/data is missing`, {
-      faults: [{ pointer: `/${name}/data`, detail: "is required by its DataSchema" }],
-    });
-  }
-  const bytesMax = deps.limits.value_bytes;
-  return checkValue(schema, data, { pointer: `/${name}/data`, what: `${name}/data`, bytesMax });
 }

@@ -1,6 +1,6 @@
 import { GatewayError, type Fault } from "../errors.ts";
 import { compileDataSchema, type CompiledSchema } from "../thing/data-schema.ts";
-import { isJsonObject, type Json, type JsonObject } from "../thing/json.ts";
+import { isJsonObject, pointerTo, type Json, type JsonObject } from "../thing/json.ts";
 
 /**
  * The value under the one key a payload should have.
@@ -27,20 +27,49 @@ export function ownMember(object: JsonObject, name: string): Json | undefined {
   return Object.hasOwn(object, name) ? object[name] : undefined;
 }
 
+/** An answer names this many of the things that are wrong. */
+const FAULTS_MAX = 100;
+
 /** @throws GatewayError `unknown-member`, naming each. */
 export function refuseOthers(object: JsonObject, known: readonly string[], pointer: string): void {
   const others = Object.keys(object).filter((member) => !known.includes(member));
   if (others.length === 0) return;
-  const faults = others.map((member) => ({
-    pointer: `${pointer}/${escapePointer(member)}`,
+  const faults = others.slice(0, FAULTS_MAX).map((member) => ({
+    pointer: pointerTo(pointer, member),
     detail: `not a known member here; known: ${known.join(", ")}`,
   }));
-  throw new GatewayError("unknown-member", `unknown members: ${others.join(", ")}`, { faults });
+  const detail = `${others.length} unknown ${others.length === 1 ? "member" : "members"}`;
+  throw new GatewayError("unknown-member", `${detail}: only ${known.join(", ")} may be given`, {
+    faults,
+  });
 }
 
-/** RFC 6901 §3. */
-export function escapePointer(member: string): string {
-  return member.replaceAll("~", "~0").replaceAll("/", "~1");
+/**
+ * What `check` makes of each member of an object, in its order.
+ * @throws GatewayError if one is refused: with the code of the first, and the faults of all.
+ */
+export function checkMembers<Checked>(
+  object: JsonObject,
+  pointer: string,
+  check: (name: string, value: Json, pointer: string) => Checked,
+): readonly Checked[] {
+  const checked: Checked[] = [];
+  const faults: Fault[] = [];
+  let first: GatewayError | undefined;
+  for (const [name, value] of Object.entries(object)) {
+    const at = pointerTo(pointer, name);
+    try {
+      checked.push(check(name, value, at));
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      first ??= error;
+      const { message: detail } = error;
+      faults.push(...(error.faults.length > 0 ? error.faults : [{ pointer: at, detail }]));
+      if (faults.length >= FAULTS_MAX) break;
+    }
+  }
+  if (first === undefined) return checked;
+  throw new GatewayError(first.code, first.message, { faults: faults.slice(0, FAULTS_MAX) });
 }
 
 // Compiled once per revision: a new revision of a Thing has new schema objects.
@@ -70,6 +99,22 @@ export function checkValue(
   const outcome = compiled(schema)(value);
   if (outcome.ok) return outcome.value;
   throw violation(at.what, at.pointer, outcome.faults);
+}
+
+/**
+ * As `checkValue`, of a part that may be left out where no DataSchema asks for it.
+ * @throws GatewayError `schema-violation`, `too-large`.
+ */
+export function checkPart(
+  schema: JsonObject | undefined,
+  value: Json | undefined,
+  at: { readonly pointer: string; readonly what: string; readonly bytesMax: number },
+): Json | undefined {
+  if (value !== undefined) return checkValue(schema, value, at);
+  if (schema === undefined) return undefined;
+  throw new GatewayError("schema-violation", `${at.what} is missing`, {
+    faults: [{ pointer: at.pointer, detail: "is required by its DataSchema" }],
+  });
 }
 
 /** @throws GatewayError `too-large`. */

@@ -2,12 +2,12 @@ import { GatewayError } from "../errors.ts";
 import { historyKey } from "../store/keys.ts";
 import type { PropertyState } from "../store/properties.ts";
 import { mayOnThing, type Principal } from "../thing/access.ts";
-import type { Json, JsonObject } from "../thing/json.ts";
+import { pointerTo, type Json, type JsonObject } from "../thing/json.ts";
 import type { PropertyAffordance, Thing } from "../thing/thing.ts";
 import { propertyStatusTopic } from "../thing/topics.ts";
 import { authoriseOnThing, forbidden, type ThingRequest } from "./authorise.ts";
 import type { InteractionDeps } from "./deps.ts";
-import { checkValue, escapePointer, ownMember, refuseOthers, requireObject } from "./payload.ts";
+import { checkMembers, checkValue, ownMember, refuseOthers, requireObject } from "./payload.ts";
 
 export type PropertyUpdateOutcome = {
   readonly thing: Thing;
@@ -50,7 +50,10 @@ export function updateProperty(
   return { ...commitValues(deps, thing, [[affordance, checked]]), ignored };
 }
 
-/** Sets several properties from `{"name": value, …}`, all or nothing; else like `updateProperty`. */
+/**
+ * Sets several properties from `{"name": value, …}`, all or nothing; else like `updateProperty`.
+ * @throws GatewayError with the code of the first member that is refused and the faults of all.
+ */
 export function updateProperties(
   deps: InteractionDeps,
   request: ThingRequest & {
@@ -60,12 +63,12 @@ export function updateProperties(
 ): PropertyUpdateOutcome {
   const thing = authoriseWrite(deps, request);
   request.precondition?.(thing);
-  const entries = Object.entries(requireObject(request.body, "an object of property values"));
-  if (entries.length === 0) throw new GatewayError("malformed", "expected at least one property");
-  const checked = entries.map(([name, value]) => {
+  const body = requireObject(request.body, "an object of property values");
+  const checked = checkMembers(body, "", (name, value) => {
     const affordance = settableProperty(thing, request.principal, name);
     return [affordance, checkProperty(deps, affordance, value)] as const;
   });
+  if (checked.length === 0) throw new GatewayError("malformed", "expected at least one property");
   return { ...commitValues(deps, thing, checked), ignored: [] };
 }
 
@@ -94,7 +97,7 @@ function settableProperty(thing: Thing, principal: Principal, name: string): Pro
 
 function checkProperty(deps: InteractionDeps, affordance: PropertyAffordance, value: Json): Json {
   return checkValue(affordance.schema, value, {
-    pointer: `/${escapePointer(affordance.name)}`,
+    pointer: pointerTo("", affordance.name),
     what: `the value of ${affordance.name}`,
     bytesMax: deps.limits.value_bytes,
   });
@@ -134,8 +137,9 @@ function commitValues(
       isWriteOnly: writeOnly,
     });
   }
-  const shown = accepted.map(
-    ([{ name, writeOnly }, value]): readonly [string, Json] => [name, writeOnly ? null : value],
-  );
+  const shown = accepted.map(([{ name, writeOnly }, value]): readonly [string, Json] => [
+    name,
+    writeOnly ? null : value,
+  ]);
   return { thing, values: Object.fromEntries(shown), sequence };
 }

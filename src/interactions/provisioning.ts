@@ -120,9 +120,10 @@ export function deleteThing(
   const present = authoriseOnThing(deps, request, "thing.manage");
   request.precondition?.(present);
   eraseThing(deps, present);
+  withdrawGrants(deps, present);
 }
 
-/** `deleteThing` for a caller that has authorised it: the deletion of a whole account. */
+/** Of `deleteThing` all but the grants: they go with the credentials when an account is deleted. */
 export function eraseThing(deps: InteractionDeps, thing: Thing): void {
   const { changes, things, properties, requests, retention } = deps.store;
   const { account, id, uid, number } = thing;
@@ -132,7 +133,6 @@ export function eraseThing(deps: InteractionDeps, thing: Thing): void {
   for (const unfinished of [...requests.unfinishedOf(number)]) requests.delete(unfinished);
   requests.forgetThing(number);
   retention.forget(number);
-  withdrawGrants(deps, thing);
 }
 
 function authoriseDefinition(deps: InteractionDeps, request: ThingRequest): Thing | undefined {
@@ -228,9 +228,9 @@ function commitRevision(
 function forgetRemoved(deps: InteractionDeps, before: Thing, after: Thing): void {
   const { properties, requests, retention } = deps.store;
   const { number } = before;
-  for (const name of before.properties.keys()) {
+  for (const [name, { writeOnly: wasHidden }] of before.properties) {
     const now = after.properties.get(name);
-    if (now !== undefined && !now.writeOnly) continue;
+    if (now !== undefined && (!now.writeOnly || wasHidden)) continue;
     properties.delete(number, name);
     retention.forget(number, { thing: number, of: "property", name });
   }

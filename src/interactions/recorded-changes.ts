@@ -36,11 +36,10 @@ export function findRecorded(
   source: HistorySource,
   id: string,
 ): RecordedChange | undefined {
-  const { commit, ids } = deps.store;
+  const { commit, deletions, ids } = deps.store;
   const moment = ids.momentOf(id);
-  if (moment === undefined || commit.read(historyKey(source, moment)) === undefined) {
-    return undefined;
-  }
+  if (moment === undefined || moment.sequence <= deletions.throughOf(source)) return undefined;
+  if (commit.read(historyKey(source, moment)) === undefined) return undefined;
   const row = commit.read(changeKey(source.of, moment.sequence));
   return row === undefined ? undefined : openChange(source.of, moment.sequence, row);
 }

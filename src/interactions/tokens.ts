@@ -118,7 +118,7 @@ export function isScope(text: string): text is Scope {
 
 function forgetExpiredTokens(deps: InteractionDeps): void {
   const { tokens } = deps.store;
-  if (tokens.count < deps.limits.tokens / 2) return;
+  if (tokens.count < deps.limits.tokens / 2 || !deps.clock.isSynced()) return;
   const now = deps.clock.wallMs();
   for (const token of tokens.all()) {
     if (token.expiresAt !== undefined && token.expiresAt <= now) tokens.delete(token);

@@ -116,9 +116,11 @@ export class ChangeLog {
     return sequence;
   }
 
-  /** Takes a row out of the log. Its sequence is not used again. */
+  /** Takes a row out of the log, if it is there. Its sequence is not used again. */
   drop(of: ChangeClass, sequence: number): void {
-    this.#commit.delete(changeKey(of, sequence));
+    const key = changeKey(of, sequence);
+    if (this.#commit.read(key) === undefined) return;
+    this.#commit.delete(key);
     this.#rows[of] -= 1;
     this.#markedSequence = -1;
   }

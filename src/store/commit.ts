@@ -93,7 +93,8 @@ export class Commit {
   }
 
   #set(key: string, value: string | undefined): void {
-    if (this.#failure !== undefined) throw this.#failure;
+    // After a failure nothing is written, and `settled` tells everybody so.
+    if (this.#failure !== undefined) return;
     this.#open.rows.set(key, value);
     this.#schedule();
   }

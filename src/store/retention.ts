@@ -7,7 +7,6 @@ import type { Deletions } from "./deletions.ts";
 import {
   ageMarkKey,
   CHANGE_CLASSES,
-  changeKey,
   changesOfClass,
   everyRow,
   HISTORY_CLASSES,
@@ -252,8 +251,7 @@ export class Retention {
       const { of } = sourceOfHistoryKey(key);
       const { sequence } = momentOfKey(of, key);
       if (sequence > through) return;
-      // Several names of one change point at one row.
-      if (fromLog && commit.read(changeKey(of, sequence)) !== undefined) changes.drop(of, sequence);
+      if (fromLog) changes.drop(of, sequence);
     } else if (key.startsWith("r:") && momentOfKey("action", key).sequence > through) {
       return;
     }

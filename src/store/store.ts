@@ -28,6 +28,7 @@ export type Store = {
   readonly things: Things;
   readonly properties: PropertyStates;
   readonly requests: ActionRequests;
+  readonly deletions: Deletions;
   readonly history: History;
   readonly credentials: Credentials;
   readonly tokens: Tokens;
@@ -103,6 +104,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       changes,
       ids,
       requests,
+      deletions,
       retention,
       history: new History(database, deletions),
       boot,
