@@ -91,12 +91,21 @@ export function principalOf(credential: Credential): Principal {
 // A chosen password costs 100 ms to check; a reconnect storm after a power cut must not pay that
 // for each device. Only digests of what matched are held, in memory, as long as their hash lives.
 const matched = new WeakMap<SecretHash, string>();
+/** Those under way: a hundred clients of one credential cost one check, not a hundred. */
+const checks = new WeakMap<SecretHash, Map<string, Promise<boolean>>>();
 
 async function matches(password: string, secret: SecretHash): Promise<boolean> {
   if (secret.kind === "sha256") return isGeneratedSecret(password, secret);
   const digest = lookupDigest(`${secret.salt}\0${password}`);
   if (matched.get(secret) === digest) return true;
-  if (!(await isSecret(password, secret))) return false;
+  const underWay = checks.get(secret) ?? new Map<string, Promise<boolean>>();
+  checks.set(secret, underWay);
+  let check = underWay.get(digest);
+  if (check === undefined) {
+    check = isSecret(password, secret).finally(() => underWay.delete(digest));
+    underWay.set(digest, check);
+  }
+  if (!(await check)) return false;
   matched.set(secret, digest);
   return true;
 }

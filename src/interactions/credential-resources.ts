@@ -26,6 +26,8 @@ export type ResourceRequest =
 export type ShownPattern = { readonly pattern_pub: string; readonly pattern_sub: string };
 
 const ALL = "*";
+/** Resources of a credential, patterns of a resource: each publish looks through them. */
+const PARTS_MAX = 100;
 
 /**
  * What the resources grant.
@@ -37,6 +39,7 @@ export function resolveGrants(
   resources: readonly ResourceRequest[],
 ): readonly Grant[] {
   if (resources.length === 0) throw malformed("/resources", "at least one resource");
+  if (resources.length > PARTS_MAX) throw malformed("/resources", `at most ${PARTS_MAX}`);
   return resources.map((resource, index): Grant => {
     const pointer = `/resources/${index}`;
     switch (resource.entity) {
@@ -147,6 +150,7 @@ function resolveTopics(
     throw forbidden(principal, "gateway.manage, which free topics need");
   }
   if (patterns.length === 0) throw malformed(`${pointer}/patterns`, "at least one pattern");
+  if (patterns.length > PARTS_MAX) throw malformed(`${pointer}/patterns`, `at most ${PARTS_MAX}`);
   for (const [index, { pub, sub }] of patterns.entries()) {
     const at = `${pointer}/patterns/${index}`;
     if (pub === "" && sub === "") throw malformed(at, "pub, sub or both");

@@ -183,6 +183,7 @@ function changesBetween(before: Credential, after: Credential): readonly Credent
 
 const USERNAME = /^[A-Za-z0-9._@-]{1,64}$/;
 const PASSWORD_BYTES_MAX = 256;
+const CLIENT_ID_BYTES_MAX = 1024;
 /** 30 days. */
 const OVERLAP_S_MAX = 2_592_000;
 
@@ -204,12 +205,17 @@ function checkRequest({ user, password, overlapS, clientId }: CredentialRequest)
       faults: [{ pointer: "/overlap", detail }],
     });
   }
-  if (typeof clientId === "string" && (clientId === "" || clientId.includes("\0"))) {
-    const detail = "not empty and no NUL";
+  if (typeof clientId === "string" && !isClientId(clientId)) {
+    const detail = `1 to ${CLIENT_ID_BYTES_MAX} bytes and no NUL`;
     throw new GatewayError("malformed", `client_id: ${detail}`, {
       faults: [{ pointer: "/client_id", detail }],
     });
   }
+}
+
+function isClientId(text: string): boolean {
+  const isText = text !== "" && !text.includes("\0") && text.isWellFormed();
+  return isText && Buffer.byteLength(text) <= CLIENT_ID_BYTES_MAX;
 }
 
 function isPassword(text: string): boolean {

@@ -89,11 +89,13 @@ export class Credentials {
 
   /** By ULID, and so by the time they were made. */
   all(): readonly Credential[] {
-    return [...this.#byUlid.values()].sort((a, b) => (a.ulid < b.ulid ? -1 : 1));
+    return [...this.#byUlid.values()].sort(byUlid);
   }
 
+  /** By ULID. */
   ofAccount(account: string): readonly Credential[] {
-    return this.all().filter((credential) => credential.account === account);
+    const found = [...this.#byUlid.values()].filter((credential) => credential.account === account);
+    return found.sort(byUlid);
   }
 
   /** Those that expire, or whose old password still works for a time. */
@@ -122,6 +124,10 @@ export class Credentials {
     if (hasDeadline) this.#withDeadline.set(credential.ulid, credential);
     else this.#withDeadline.delete(credential.ulid);
   }
+}
+
+function byUlid(a: Credential, b: Credential): number {
+  return a.ulid < b.ulid ? -1 : 1;
 }
 
 function setsAsArrays(_member: string, value: unknown): unknown {
