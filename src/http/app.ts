@@ -1,0 +1,285 @@
+import { strict as assert } from "node:assert";
+import Router from "@koa/router";
+import Koa from "koa";
+import { ERRORS, GatewayError } from "../errors.ts";
+import { isOfAccount, type Principal } from "../thing/access.ts";
+import { isAccountName } from "../thing/thing.ts";
+import { makeAuthenticator, type Authenticator } from "./authentication.ts";
+import { readBody } from "./body.ts";
+import type { Answer, Call, HttpDeps, Route } from "./call.ts";
+import { LoginFailures } from "./login-failures.ts";
+import { isUnmodified, readPreconditions } from "./preconditions.ts";
+import { problemAnswer, toGatewayError } from "./problem.ts";
+import { parseQuery, requireKnown } from "./query.ts";
+import { makeRoutes } from "./routes.ts";
+
+/** What is asked of every request besides its route. */
+export type AppState = { readonly isStopping: () => boolean };
+
+type Edge = {
+  readonly deps: HttpDeps;
+  readonly authenticate: Authenticator;
+  readonly state: AppState;
+};
+
+/** The Koa application: it turns a request into a `Call`, and an `Answer` into a response. */
+export function makeApp(deps: HttpDeps, state: AppState): Koa {
+  const perMinute = deps.limits.login_failures_per_minute_per_address;
+  const failures = new LoginFailures(perMinute, deps.clock);
+  const edge: Edge = { deps, state, authenticate: makeAuthenticator(deps, failures) };
+  const nextRequestId = requestIds(deps);
+  const app = new Koa();
+  // The client went away: there is nobody to tell.
+  app.on("error", (error: unknown) => deps.log.debug("http.connection_failed", { error }));
+  app.use(async (context, next) => {
+    const requestId = incomingRequestId(context) ?? nextRequestId();
+    const startedMs = deps.clock.monotonicMs();
+    prepare(context, requestId, state);
+    try {
+      await next();
+    } catch (thrown) {
+      send(context, await refusal(edge, context, thrown, requestId));
+    }
+    const { method, path, status } = context;
+    const ms = deps.clock.monotonicMs() - startedMs;
+    deps.log.debug("http.request", { requestId, method, path, status, ms });
+  });
+  const router = makeRouter(edge, makeRoutes(deps, failures));
+  app.use(router.routes());
+  app.use(async (context) => answerUnrouted(edge, context));
+  return app;
+}
+
+/** One layer for each path: the router looks at every layer of it for every request. */
+function makeRouter(edge: Edge, routes: readonly Route[]): Router {
+  const router = new Router({ sensitive: true, strict: true });
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const ofPath = routes.filter((route) => route.path === path);
+    const byMethod = new Map<string, Route>(ofPath.map((route) => [route.method, route]));
+    assert(byMethod.size === ofPath.length, `${path} has one route for each method`);
+    const methods = [...byMethod.keys()];
+    router.register(path, methods, async (context: Koa.Context & Params) => {
+      const route = byMethod.get(context.method === "HEAD" ? "GET" : context.method);
+      assert(route !== undefined, "the router knows the methods of the path");
+      const answer = await answerRoute(edge, context, route);
+      if (route.isStatic !== true) await durable(edge.deps);
+      send(context, answer);
+    });
+  }
+  return router;
+}
+
+type Params = { readonly params: Record<string, string> };
+
+async function answerRoute(
+  edge: Edge,
+  context: Koa.Context & Params,
+  route: Route,
+): Promise<Answer> {
+  if (edge.state.isStopping()) {
+    throw new GatewayError("stopping", "the gateway takes no more requests");
+  }
+  requireDecodable(context.path);
+  const call = makeCall(edge.deps, context);
+  const account = call.params.get("account");
+  const isInAccount = account !== undefined && route.path.startsWith("/:account/");
+  if (isInAccount && !isAccountName(account)) throw nothingAt(context.path);
+  if (route.scopes === "none") {
+    requireKnown(call.query, route.query ?? []);
+    return conditional(call, await route.answer(call));
+  }
+  const principal = await authenticated(edge, context);
+  if (isInAccount) requireOwn(principal, account);
+  requireScope(principal, route.scopes);
+  requireKnown(call.query, route.query ?? []);
+  return conditional(call, await route.answer({ ...call, principal }));
+}
+
+/** Before it could be told from the answer whether anything is there. */
+function requireOwn(principal: Principal, account: string): void {
+  if (isOfAccount(principal, account)) return;
+  throw new GatewayError("forbidden", `${principal.name} is not of account ${account}`);
+}
+
+function requireScope(principal: Principal, scopes: readonly string[]): void {
+  if (principal.kind !== "token") return;
+  if ([...principal.scopes].some((scope) => scopes.includes(scope))) return;
+  const detail = `${principal.name} has none of the scopes ${scopes.join(", ")}`;
+  throw new GatewayError("forbidden", detail);
+}
+
+async function authenticated(edge: Edge, context: Koa.Context): Promise<Principal> {
+  return edge.authenticate(headerOf(context, "authorization"), addressOf(context));
+}
+
+/**
+ * Invariant: no answer leaves before everything it may show is on disk, reads and refusals included.
+ * @throws GatewayError `storage-full`, `storage-failed`.
+ */
+async function durable({ store }: HttpDeps): Promise<void> {
+  await store.commit.flushed();
+}
+
+function conditional(call: Call, answer: Answer): Answer {
+  const { status, etag } = answer;
+  const isRead = call.method === "GET" || call.method === "HEAD";
+  if (!isRead || status !== 200 || etag === undefined) return answer;
+  if (!isUnmodified(call.preconditions, etag)) return answer;
+  return {
+    status: 304,
+    etag,
+    ...(answer.headers === undefined ? {} : { headers: answer.headers }),
+  };
+}
+
+function makeCall(deps: HttpDeps, context: Koa.Context & Params): Call {
+  const header = (name: string): string | undefined => headerOf(context, name);
+  return {
+    deps,
+    method: context.method,
+    path: context.path,
+    params: new Map(Object.entries(context.params)),
+    query: parseQuery(context.querystring),
+    preconditions: readPreconditions(header),
+    address: addressOf(context),
+    host: hostOf(context),
+    header,
+    preferred: (mediaTypes) => {
+      const accepted = context.accepts([...mediaTypes]);
+      return typeof accepted === "string" ? accepted : undefined;
+    },
+    readBody: async () => readBody(context.req, context.res, deps.limits.http_body_bytes),
+  };
+}
+
+/** A path of ours with another method, or no path of ours. */
+async function answerUnrouted(edge: Edge, context: Koa.Context): Promise<void> {
+  const layers: unknown = context["matched"];
+  const methods = Array.isArray(layers) ? layers.flatMap(methodsOf) : [];
+  if (context.method === "OPTIONS" && (methods.length > 0 || context.req.url === "*")) {
+    send(context, { status: 204, headers: { Allow: [...methods, "OPTIONS"].join(", ") } });
+    return;
+  }
+  requireDecodable(context.path);
+  const account = decodeURIComponent(context.path).split("/")[1] ?? "";
+  // Whose account it is comes before what there is in it.
+  if (isAccountName(account)) requireOwn(await authenticated(edge, context), account);
+  if (methods.length === 0) throw nothingAt(context.path);
+  context.set("Allow", [...methods, "OPTIONS"].join(", "));
+  throw new GatewayError("method-not-allowed", `${context.path} does not take ${context.method}`);
+}
+
+function methodsOf(layer: unknown): readonly string[] {
+  if (typeof layer !== "object" || layer === null || !("methods" in layer)) return [];
+  const { methods } = layer;
+  return Array.isArray(methods) ? methods.filter((method) => typeof method === "string") : [];
+}
+
+function nothingAt(path: string): GatewayError {
+  return new GatewayError("not-found", `there is nothing at ${path}`);
+}
+
+function requireDecodable(path: string): void {
+  try {
+    decodeURIComponent(path);
+  } catch {
+    throw new GatewayError("malformed", "the path is not percent-encoded UTF-8");
+  }
+}
+
+/** A refusal may show what is there, too: it waits for the disk as every answer. */
+async function refusal(
+  { deps }: Edge,
+  context: Koa.Context,
+  thrown: unknown,
+  requestId: string,
+): Promise<Answer> {
+  let error = toGatewayError(thrown);
+  try {
+    await durable(deps);
+  } catch (failure) {
+    error = toGatewayError(failure);
+  }
+  if (ERRORS[error.code].status >= 500) {
+    const { method, path } = context;
+    const fields = { requestId, method, path, code: error.code, error: error.cause ?? error };
+    if (error.code === "stopping") deps.log.debug("http.stopping", fields);
+    else deps.log.error("http.failed", fields);
+  }
+  return context.path.startsWith("/oauth2/")
+    ? { ...problemAnswer(error, requestId), ...oauthError(error) }
+    : problemAnswer(error, requestId);
+}
+
+/** RFC 6749 §5.2, for what went wrong before the resource could say so itself. */
+function oauthError(error: GatewayError): Pick<Answer, "mediaType" | "body"> {
+  const code = ERRORS[error.code].status >= 429 ? "temporarily_unavailable" : "invalid_request";
+  return {
+    mediaType: "application/json",
+    body: { error: code, error_description: error.message },
+  };
+}
+
+const SECURITY_HEADERS = {
+  "Cache-Control": "no-store",
+  "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Referrer-Policy": "no-referrer",
+  "X-Content-Type-Options": "nosniff",
+} as const;
+
+function prepare(context: Koa.Context, requestId: string, state: AppState): void {
+  context.set(SECURITY_HEADERS);
+  context.set("X-Request-Id", requestId);
+  if (state.isStopping()) context.set("Connection", "close");
+  // Until the body is asked for, what follows the head of the request is not to be trusted.
+  if (context.req.headers.expect !== undefined) context.res.shouldKeepAlive = false;
+}
+
+function send(context: Koa.Context, { status, body, mediaType, etag, headers }: Answer): void {
+  context.status = status;
+  if (headers !== undefined) context.set({ ...headers });
+  if (etag !== undefined) context.set("ETag", `"${etag}"`);
+  if (body === undefined) {
+    context.body = null;
+    return;
+  }
+  context.set("Content-Type", mediaType ?? "application/json");
+  context.body = JSON.stringify(body);
+}
+
+function headerOf(context: Koa.Context, name: string): string | undefined {
+  const value = context.req.headers[name];
+  return typeof value === "string" ? value : undefined;
+}
+
+function addressOf(context: Koa.Context): string {
+  return context.req.socket.remoteAddress ?? "";
+}
+
+const HOST = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?$/;
+
+/** The header Host, if it can stand in a URI. */
+function hostOf(context: Koa.Context): string {
+  const given = headerOf(context, "host") ?? "";
+  if (HOST.test(given)) return given;
+  const { localAddress = "localhost", localPort = 80 } = context.req.socket;
+  return `${localAddress.includes(":") ? `[${localAddress}]` : localAddress}:${localPort}`;
+}
+
+const SANE_REQUEST_ID = /^[A-Za-z0-9._:-]{1,64}$/;
+
+function incomingRequestId(context: Koa.Context): string | undefined {
+  const given = headerOf(context, "x-request-id");
+  return given !== undefined && SANE_REQUEST_ID.test(given) ? given : undefined;
+}
+
+/** Unique in the log: a random name of this start, and a count. */
+function requestIds({ random }: HttpDeps): () => string {
+  const start = Buffer.from(random.bytes(6)).toString("hex");
+  let count = 0;
+  return () => {
+    count += 1;
+    return `${start}-${count.toString(36)}`;
+  };
+}

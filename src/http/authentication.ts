@@ -1,0 +1,96 @@
+import { GatewayError } from "../errors.ts";
+import { authenticateBasic, authenticateToken } from "../interactions/authentication.ts";
+import type { Principal } from "../thing/access.ts";
+import type { HttpDeps } from "./call.ts";
+import type { LoginFailures } from "./login-failures.ts";
+
+/** Who asks, as the header Authorization says; loopback is no substitute for it. */
+export type Authenticator = (
+  authorization: string | undefined,
+  address: string,
+) => Principal | Promise<Principal>;
+
+/**
+ * A right bearer token works at any time: it cannot be guessed. Basic is refused while the address
+ * has no failures left, right or wrong, because a password a person chose can be.
+ * @returns a function that throws GatewayError `unauthorized`, `rate-limited`.
+ */
+export function makeAuthenticator(deps: HttpDeps, failures: LoginFailures): Authenticator {
+  return (authorization, address): Principal | Promise<Principal> => {
+    if (authorization === undefined) {
+      throw new GatewayError("unauthorized", "there is no Authorization header");
+    }
+    const [, scheme = "", credentials = ""] = /^(\S+) +(\S+) *$/.exec(authorization) ?? [];
+    switch (scheme.toLowerCase()) {
+      case "bearer": {
+        const principal = authenticateToken(deps, credentials);
+        if (principal !== undefined) return principal;
+        takeLogin(failures, address);
+        throw new GatewayError("unauthorized", "the bearer token is unknown, revoked or expired");
+      }
+      case "basic":
+        return fromBasic(deps, failures, credentials, address);
+      default:
+        throw new GatewayError("unauthorized", "Authorization is neither Bearer nor Basic");
+    }
+  };
+}
+
+async function fromBasic(
+  deps: HttpDeps,
+  failures: LoginFailures,
+  credentials: string,
+  address: string,
+): Promise<Principal> {
+  takeLogin(failures, address);
+  const pair = parseBasic(credentials);
+  const principal =
+    pair === undefined ? undefined : await authenticateBasic(deps, pair.user, pair.password);
+  if (principal === undefined) {
+    throw new GatewayError("unauthorized", "the user or the password is wrong");
+  }
+  failures.giveBack(address);
+  return principal;
+}
+
+/** @throws GatewayError `rate-limited`. */
+export function takeLogin(failures: LoginFailures, address: string): void {
+  const retryAfterS = failures.take(address);
+  if (retryAfterS === 0) return;
+  const detail = `too many failed log-ins from ${address}`;
+  throw new GatewayError("rate-limited", detail, { retryAfterS });
+}
+
+export type UserAndPassword = { readonly user: string; readonly password: string };
+
+/** A client id has colons in it, which Basic does not allow: clients send it encoded, or do not care. */
+const BARE_CLIENT = /^(app::[0-9A-Z]{26}):(.*)$/s;
+
+/** RFC 7617 in UTF-8; the user may be percent-encoded, RFC 6749 §2.3.1. */
+export function parseBasic(credentials: string): UserAndPassword | undefined {
+  const text = decodeUtf8(Buffer.from(credentials, "base64"));
+  if (text === undefined) return undefined;
+  const [, client, secret] = BARE_CLIENT.exec(text) ?? [];
+  if (client !== undefined && secret !== undefined) return { user: client, password: secret };
+  const colon = text.indexOf(":");
+  if (colon === -1) return undefined;
+  return { user: percentDecoded(text.slice(0, colon)), password: text.slice(colon + 1) };
+}
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,93 @@
+import { strict as assert } from "node:assert";
+import type { ThingRequest } from "../interactions/authorise.ts";
+import type { InteractionDeps } from "../interactions/deps.ts";
+import type { Principal, Scope } from "../thing/access.ts";
+import type { Json, JsonObject } from "../thing/json.ts";
+import type { Preconditions } from "./preconditions.ts";
+import type { Query } from "./query.ts";
+
+/** What the HTTP edge is given by the composition root. */
+export type HttpDeps = InteractionDeps & {
+  readonly name: string;
+  readonly version: string;
+  /** State of store, broker and uplinks, for GET /gateway. */
+  readonly describeGateway: () => JsonObject;
+  readonly isReady: () => boolean;
+  /** Where MQTT listens, for the forms of a Thing Description; absent: they lead to HTTP only. */
+  readonly mqttPort?: number;
+};
+
+/** One request as a resource sees it: nothing of Koa, and the body only when it is asked for. */
+export type Call = {
+  readonly deps: HttpDeps;
+  readonly method: string;
+  /** As it was sent, percent-encoded, without the query. */
+  readonly path: string;
+  /** Percent-decoded segments of the path, by the name the route gives them. */
+  readonly params: ReadonlyMap<string, string>;
+  readonly query: Query;
+  readonly preconditions: Preconditions;
+  /** IP address of the peer. */
+  readonly address: string;
+  /** Of the local end of the connection, as the client addressed it: for absolute URIs. */
+  readonly host: string;
+  readonly header: (name: string) => string | undefined;
+  /** The first of these media types that the client likes best. */
+  readonly preferred: (mediaTypes: readonly string[]) => string | undefined;
+  /** @throws GatewayError `too-large`, `unsupported-media-type`, `malformed`. */
+  readonly readBody: () => Promise<Uint8Array>;
+};
+
+export type AuthorisedCall = Call & { readonly principal: Principal };
+
+/** What a resource answers. It leaves when everything it shows is on disk. */
+export type Answer = {
+  readonly status: number;
+  /** Absent: no body. */
+  readonly body?: Json;
+  /** `application/json` if absent. */
+  readonly mediaType?: string;
+  /** Of the representation, without quotes. */
+  readonly etag?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+type RouteShape = {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** Segments; `:name` is any one of them. */
+  readonly path: string;
+  /** The query parameters it takes; one that ends in `*` stands for all that begin so. */
+  readonly query?: readonly string[];
+  /** Nothing the store holds: it need not wait for the disk, and says that the process lives. */
+  readonly isStatic?: true;
+};
+
+/** `scopes`: a token needs one of these at the least; what exactly, the interaction decides. */
+export type Route =
+  | (RouteShape & {
+      readonly scopes: "none";
+      readonly answer: (call: Call) => Answer | Promise<Answer>;
+    })
+  | (RouteShape & {
+      readonly scopes: readonly [Scope, ...Scope[]];
+      readonly answer: (call: AuthorisedCall) => Answer | Promise<Answer>;
+    });
+
+export function param(call: Pick<Call, "params">, name: string): string {
+  const value = call.params.get(name);
+  assert(value !== undefined, `the route names :${name}`);
+  return value;
+}
+
+/** The account of the path and who asks. */
+export function onAccount(call: AuthorisedCall): {
+  readonly principal: Principal;
+  readonly account: string;
+} {
+  return { principal: call.principal, account: param(call, "account") };
+}
+
+/** The Thing of the path and who asks. */
+export function onThing(call: AuthorisedCall): ThingRequest {
+  return { ...onAccount(call), thing: param(call, "thing") };
+}

@@ -1,0 +1,33 @@
+import type { Clock } from "../clock.ts";
+import { authoriseInGateway } from "../interactions/authorise.ts";
+import type { Answer, AuthorisedCall, Call, Route } from "./call.ts";
+
+export function makeGatewayRoutes(clock: Pick<Clock, "monotonicMs">): readonly Route[] {
+  const startedMs = clock.monotonicMs();
+  const getGateway = (call: AuthorisedCall): Answer => {
+    authoriseInGateway(call.principal, "gateway.read");
+    const { name, version, store, describeGateway } = call.deps;
+    const uptime = Math.floor((clock.monotonicMs() - startedMs) / 1000);
+    return {
+      status: 200,
+      body: { name, version, id: store.gatewayId, uptime_s: uptime, ...describeGateway() },
+    };
+  };
+  return [
+    { method: "GET", path: "/gateway", scopes: ["gateway.read"], answer: getGateway },
+    { method: "GET", path: "/healthz", scopes: "none", isStatic: true, answer: getHealth },
+    { method: "GET", path: "/readyz", scopes: "none", isStatic: true, answer: getReadiness },
+  ];
+}
+
+/** The process lives and takes turns. */
+function getHealth(): Answer {
+  return { status: 200, body: { status: "ok" } };
+}
+
+/** It can do what it is for. Being cut off from upstream is not among that. */
+function getReadiness({ deps }: Call): Answer {
+  return deps.isReady()
+    ? { status: 200, body: { status: "ready" } }
+    : { status: 503, body: { status: "not ready" } };
+}

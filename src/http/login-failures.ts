@@ -1,0 +1,66 @@
+import type { Clock } from "../clock.ts";
+
+const MINUTE_MS = 60_000;
+/** Addresses remembered at once; beyond that those with the fewest failures are forgotten. */
+const ADDRESSES_MAX = 10_000;
+
+type Bucket = { tokens: number; atMs: number };
+
+/**
+ * A token bucket of failed log-ins for each address: it holds what one minute allows, and fills
+ * evenly. A log-in takes a token before it is checked, so that parallel guesses count, and gives it
+ * back when it succeeds.
+ */
+export class LoginFailures {
+  readonly #perMinute: number;
+  readonly #clock: Pick<Clock, "monotonicMs">;
+  readonly #buckets = new Map<string, Bucket>();
+
+  /** `perMinute` 0: everything is allowed. */
+  constructor(perMinute: number, clock: Pick<Clock, "monotonicMs">) {
+    this.#perMinute = perMinute;
+    this.#clock = clock;
+  }
+
+  /** Takes a token: 0, or the whole seconds until there is one. */
+  take(address: string): number {
+    if (this.#perMinute === 0) return 0;
+    const bucket = this.#filled(address);
+    if (bucket.tokens < 1) {
+      return Math.max(1, Math.ceil(((1 - bucket.tokens) * 60) / this.#perMinute));
+    }
+    bucket.tokens -= 1;
+    this.#remember(address, bucket);
+    return 0;
+  }
+
+  /** The log-in was right: it costs nothing. */
+  giveBack(address: string): void {
+    const bucket = this.#buckets.get(address);
+    if (bucket === undefined) return;
+    bucket.tokens = Math.min(this.#perMinute, bucket.tokens + 1);
+    if (bucket.tokens === this.#perMinute) this.#buckets.delete(address);
+  }
+
+  #filled(address: string): Bucket {
+    const now = this.#clock.monotonicMs();
+    const bucket = this.#buckets.get(address);
+    if (bucket === undefined) return { tokens: this.#perMinute, atMs: now };
+    const gained = ((now - bucket.atMs) * this.#perMinute) / MINUTE_MS;
+    bucket.tokens = Math.min(this.#perMinute, bucket.tokens + gained);
+    bucket.atMs = now;
+    return bucket;
+  }
+
+  #remember(address: string, bucket: Bucket): void {
+    this.#buckets.delete(address);
+    this.#buckets.set(address, bucket);
+    if (this.#buckets.size <= ADDRESSES_MAX) return;
+    for (const known of [...this.#buckets.keys()]) {
+      if (this.#filled(known).tokens >= this.#perMinute) this.#buckets.delete(known);
+    }
+    // All of them failed within the last minute: the one that did so longest ago goes.
+    const [oldest] = this.#buckets.keys();
+    if (this.#buckets.size > ADDRESSES_MAX && oldest !== undefined) this.#buckets.delete(oldest);
+  }
+}

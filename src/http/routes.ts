@@ -1,0 +1,37 @@
+import { accountRoutes } from "./accounts.ts";
+import { actionRoutes } from "./actions.ts";
+import type { HttpDeps, Route } from "./call.ts";
+import { clientRoutes } from "./clients.ts";
+import { credentialRoutes } from "./credentials.ts";
+import { dataRoutes } from "./data.ts";
+import { eventRoutes } from "./events.ts";
+import { makeGatewayRoutes } from "./gateway.ts";
+import type { LoginFailures } from "./login-failures.ts";
+import { makeOauthRoutes } from "./oauth2.ts";
+import { problemRoutes } from "./problems.ts";
+import { propertyRoutes } from "./properties.ts";
+import { propertyHistoryRoutes } from "./properties-history.ts";
+import { thingRoutes } from "./things.ts";
+import { tokenRoutes } from "./tokens.ts";
+
+/** Every route there is, those of values first. `docs/http-api.md` has a row for each (tested). */
+export function makeRoutes(
+  deps: Pick<HttpDeps, "clock">,
+  failures: LoginFailures,
+): readonly Route[] {
+  return [
+    ...propertyRoutes,
+    ...actionRoutes,
+    ...eventRoutes,
+    ...dataRoutes,
+    ...propertyHistoryRoutes,
+    ...thingRoutes,
+    ...credentialRoutes,
+    ...clientRoutes,
+    ...accountRoutes,
+    ...tokenRoutes,
+    ...makeOauthRoutes(failures),
+    ...makeGatewayRoutes(deps.clock),
+    ...problemRoutes,
+  ];
+}

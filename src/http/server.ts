@@ -1,0 +1,121 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+import { makeApp } from "./app.ts";
+import type { HttpDeps } from "./call.ts";
+import { problem } from "./problem.ts";
+
+export type { HttpDeps } from "./call.ts";
+
+export type HttpServer = {
+  readonly port: number;
+  /**
+   * Stops listening at once; requests that run may finish within a few seconds, then they are cut
+   * off. Idempotent.
+   */
+  readonly stop: () => Promise<void>;
+};
+
+/** Longer than the longest answer takes, well within the 10 s the gateway has to stop. */
+const STOP_MS_MAX = 3_000;
+
+/** A client that is slower than this holds a connection and sends nothing. */
+const TIMEOUTS = {
+  headersTimeout: 10_000,
+  requestTimeout: 60_000,
+  /** Devices that report once a minute keep their connection. */
+  keepAliveTimeout: 65_000,
+  connectionsCheckingInterval: 2_000,
+} as const;
+const HEADER_BYTES_MAX = 16_384;
+const HEADERS_MAX = 100;
+const CONNECTIONS_MAX = 2_000;
+
+/**
+ * Serves HTTP on `host` and `port` (0: a free one).
+ * @throws the error of `listen`: the port is in use, the address is not one of this machine.
+ */
+export async function startHttp(
+  deps: HttpDeps,
+  options: { readonly host: string; readonly port: number },
+): Promise<HttpServer> {
+  let isStopping = false;
+  const answer = makeApp(deps, { isStopping: () => isStopping }).callback();
+  const busy = new WeakMap<Duplex, number>();
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request;
+    busy.set(socket, (busy.get(socket) ?? 0) + 1);
+    response.once("close", () => busy.set(socket, (busy.get(socket) ?? 1) - 1));
+    void answer(request, response);
+  };
+  const server = createServer({ ...TIMEOUTS, maxHeaderSize: HEADER_BYTES_MAX }, serve);
+  server.maxHeadersCount = HEADERS_MAX;
+  server.maxConnections = CONNECTIONS_MAX;
+  // Whether to go on is said when the body is wanted: a refused one is never sent.
+  server.on("checkContinue", serve);
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    // An answer now would be taken for that of a request before this one.
+    if ((busy.get(socket) ?? 0) > 0) socket.destroy();
+    else refuseUnread(error, socket);
+  });
+  await listen(server, options);
+  let stopped: Promise<void> | undefined;
+  return {
+    port: portOf(server),
+    stop: async () => {
+      isStopping = true;
+      stopped ??= close(server, deps);
+      await stopped;
+    },
+  };
+}
+
+async function listen(
+  server: Server,
+  options: { readonly host: string; readonly port: number },
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options, () => {
+      server.removeListener("error", reject);
+      resolve();
+    });
+  });
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+async function close(server: Server, deps: HttpDeps): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const cancel = deps.clock.after(STOP_MS_MAX, () => server.closeAllConnections());
+    server.close(() => {
+      cancel();
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+/** What is not HTTP, too long or too slow was never a request: there is only a socket to answer on. */
+function refuseUnread(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, detail] =
+    error.code === "HPE_HEADER_OVERFLOW"
+      ? [431, `the header fields have more than ${HEADER_BYTES_MAX} bytes`]
+      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? [408, "the request did not arrive in time"]
+        : [400, "this is not HTTP/1.1"];
+  const body = JSON.stringify(problem("malformed", detail, { status }));
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n` +
+      "Connection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n" +
+      "Content-Type: application/problem+json\r\n" +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
