@@ -20,13 +20,14 @@ export class AddressRate {
     return this.#perMinute === 0 || this.#triesOf(address) >= 1;
   }
 
-  /** Uses up a try. False if there was none. */
+  /** Uses up a try. False if there was none; then what is regained in part is kept. */
   take(address: string): boolean {
     if (this.#perMinute === 0) return true;
     const tries = this.#triesOf(address);
+    if (tries < 1) return false;
     if (this.#left.size >= ADDRESSES_MAX) this.#forgetFull();
-    this.#left.set(address, { tries: Math.max(0, tries - 1), atMs: this.#clock.monotonicMs() });
-    return tries >= 1;
+    this.#left.set(address, { tries: tries - 1, atMs: this.#clock.monotonicMs() });
+    return true;
   }
 
   #triesOf(address: string): number {

@@ -2,7 +2,7 @@ import { endRequest } from "../interactions/action-invocation.ts";
 import { principalOf } from "../interactions/authentication.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
 import type { Publication } from "../interactions/publication.ts";
-import type { Principal } from "../thing/access.ts";
+import { mayOnThing, type Principal } from "../thing/access.ts";
 import type { Thing } from "../thing/thing.ts";
 import { matchesFilter, propertyStatusTopic } from "../thing/topics.ts";
 import type { Qos } from "./frame-kinds.ts";
@@ -18,6 +18,9 @@ type OutboundDeps = {
 };
 
 type Owed = { readonly session: Session; readonly counter: number };
+
+/** Who is owed a message, and whose queue had no room for it. */
+type Offered = { readonly owed: readonly Owed[]; readonly lost: readonly Session[] };
 
 /**
  * From committed changes to subscribers. A message is offered to each session that matches while its
@@ -38,21 +41,17 @@ export class Outbound {
 
   /** Status of a Thing, to whoever may receive it. */
   publish(publication: Publication): void {
-    const { request, thing } = publication;
     const message = messageOf(publication);
-    const may = (principal: Principal): boolean => mayReceive(principal, publication);
-    const { owed, lost } = this.#offer(message, may);
-    // Somebody should have had it and nobody has: it will not be delivered.
-    if (lost && owed.length === 0 && request !== undefined) {
-      const { name, moment } = request;
-      const found = this.#deps.interactions.store.requests.get(thing.number, name, moment);
-      if (found !== undefined && this.#endRequestDeps !== undefined) {
-        endRequest(this.#endRequestDeps, found, {
-          status: "failed",
-          error: { type: "/problems/queue-full", title: "A queue is full", status: 503 },
-        });
-      }
-    }
+    const offered = this.#offer(message, (principal) => mayReceive(principal, publication));
+    const { request, thing } = publication;
+    if (request === undefined || !this.#isUndelivered(thing, offered)) return;
+    const { requests } = this.#deps.interactions.store;
+    const found = requests.get(thing.number, request.name, request.moment);
+    if (found === undefined || this.#endRequestDeps === undefined) return;
+    endRequest(this.#endRequestDeps, found, {
+      status: "failed",
+      error: { type: "/problems/queue-full", title: "A queue is full", status: 503 },
+    });
   }
 
   /** A message on a free topic. */
@@ -87,18 +86,24 @@ export class Outbound {
     this.#releaseWhenSettled(owed);
   }
 
-  #offer(
-    message: Message,
-    may: (principal: Principal) => boolean,
-  ): { readonly owed: readonly Owed[]; readonly lost: boolean } {
+  /** A device should have had it and none has. Who only watches does not count. */
+  #isUndelivered(thing: Thing, { owed, lost }: Offered): boolean {
+    const isDevice = (session: Session): boolean => {
+      const principal = this.#principalOf(session);
+      return principal !== undefined && mayOnThing(principal, thing.account, thing, "thing.report");
+    };
+    return lost.some(isDevice) && !owed.some(({ session }) => isDevice(session));
+  }
+
+  #offer(message: Message, may: (principal: Principal) => boolean): Offered {
     const owed: Owed[] = [];
-    let lost = false;
+    const lost: Session[] = [];
     for (const [session, qos] of this.#deps.sessions.match(message.topic)) {
       const principal = this.#principalOf(session);
       if (principal === undefined || !may(principal)) continue;
       const counter = session.queue.offer(message, atMost(message.qos, qos), { volatile: false });
       if (counter !== undefined) owed.push({ session, counter });
-      else if (qos !== 0) lost = true;
+      else if (qos !== 0) lost.push(session);
     }
     this.#releaseWhenSettled(owed);
     return { owed, lost };
@@ -106,7 +111,8 @@ export class Outbound {
 
   #releaseWhenSettled(owed: readonly Owed[]): void {
     if (owed.length === 0) return;
-    this.#deps.interactions.store.commit.settled((failure) => {
+    const { commit } = this.#deps.interactions.store;
+    commit.settled((failure) => {
       if (failure !== undefined) return;
       for (const { session, counter } of owed) session.queue.release(counter);
     });

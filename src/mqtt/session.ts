@@ -14,7 +14,7 @@ export type Outlet = {
 };
 
 export type SessionDeps = {
-  readonly commit: Commit;
+  readonly commit: Pick<Commit, "put" | "delete" | "read" | "settled">;
   readonly limits: Pick<Limits, "inflight" | "session_queue_messages" | "session_queue_bytes">;
   readonly deliverability: (request: RequestReference) => Deliverability;
   /** A message was dropped: of a state that a newer one replaced, or because the queue is full. */

@@ -1,6 +1,7 @@
 import type { CancelTimer, Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
 import type { Limits } from "../limits.ts";
+import { isReservedTree } from "../thing/topics.ts";
 import { FilterTrie } from "./filter-trie.ts";
 import { filterById } from "./grants.ts";
 import type { Qos } from "./frame-kinds.ts";
@@ -36,6 +37,8 @@ export type Subscription = {
   readonly qos: Qos;
   /** The filter to match with: of a Thing's id where the client wrote its uid. */
   readonly matching: string;
+  /** It lies in the gateway's own trees: a filter that only reaches into them gets free topics. */
+  readonly isReserved: boolean;
 };
 
 type SessionsDeps = SessionDeps & {
@@ -195,7 +198,9 @@ export class Sessions {
   /** The sessions that a topic goes to, each with the highest QoS it asked for [MQTT-3.3.5-1]. */
   match(topic: string): ReadonlyMap<Session, Qos> {
     const found = new Map<Session, Qos>();
-    this.#subscriptions.match(topic, ({ session, qos }) => {
+    const ofReserved = isReservedTree(topic);
+    this.#subscriptions.match(topic, ({ session, qos, isReserved }) => {
+      if (isReserved !== ofReserved) return;
       const before = found.get(session);
       if (before === undefined || before < qos) found.set(session, qos);
     });
@@ -232,7 +237,8 @@ export class Sessions {
 
   #add(session: Session, filter: string, qos: Qos, matching: string): void {
     this.#remove(session, filter);
-    const subscription: Subscription = { session, qos, matching };
+    const isReserved = isReservedTree(matching);
+    const subscription: Subscription = { session, qos, matching, isReserved };
     session.subscriptions.set(filter, subscription);
     this.#subscriptions.add(matching, subscription);
   }

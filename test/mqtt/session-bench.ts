@@ -1,0 +1,80 @@
+import type { Deliverability } from "../../src/interactions/action-deadlines.ts";
+import type { Message } from "../../src/mqtt/message.ts";
+import { readQueued } from "../../src/mqtt/session-rows.ts";
+import { SessionQueue, type SessionDeps } from "../../src/mqtt/session.ts";
+import { HeldCommit } from "./held-commit.ts";
+import { Outbox } from "./outbox.ts";
+
+const SESSION = 7;
+
+/** A queue whose rows are on disk when the test says. */
+export class Bench {
+  readonly commit = new HeldCommit();
+  readonly dropped: string[] = [];
+  readonly deps: SessionDeps;
+  deliverability: Deliverability = "deliver";
+  queue: SessionQueue;
+
+  constructor(limits: Partial<SessionDeps["limits"]> = {}, persistent = true) {
+    this.deps = {
+      commit: this.commit,
+      limits: {
+        inflight: 100,
+        session_queue_messages: 1_000,
+        session_queue_bytes: 100_000,
+        ...limits,
+      },
+      deliverability: () => this.deliverability,
+      onDropped: (cause) => this.dropped.push(cause),
+    };
+    this.queue = new SessionQueue(this.deps, persistent ? SESSION : undefined);
+  }
+
+  sync(): void {
+    this.commit.sync();
+  }
+
+  /** Offers, and releases when it is on disk, as `Outbound` does. */
+  offer(
+    topic: string,
+    payload: string,
+    more: Partial<Message> & { readonly volatile?: true } = {},
+  ) {
+    const { volatile, ...rest } = more;
+    const message: Message = {
+      topic,
+      payload: Buffer.from(payload),
+      qos: 1,
+      retain: false,
+      isState: false,
+      request: undefined,
+      ...rest,
+    };
+    const counter = this.queue.offer(message, message.qos, { volatile: volatile === true });
+    if (counter === undefined) return false;
+    this.commit.settled((failure) => {
+      if (failure === undefined) this.queue.release(counter);
+    });
+    return true;
+  }
+
+  attach(): Outbox {
+    const outbox = new Outbox();
+    this.queue.attach(outbox);
+    return outbox;
+  }
+
+  /** As after a restart: a new queue from the rows on disk. */
+  restart(): void {
+    this.queue = new SessionQueue(this.deps, SESSION);
+    const keys = [...this.commit.stored.keys()].filter((key) => key.includes("!q:")).sort();
+    keys.forEach((key) => {
+      const row = this.commit.stored.get(key) ?? "";
+      this.queue.restore(Number.parseInt(key.slice(-11), 32), readQueued(row), row.length);
+    });
+  }
+
+  get rows(): number {
+    return [...this.commit.stored.keys()].filter((key) => key.includes("!q:")).length;
+  }
+}
