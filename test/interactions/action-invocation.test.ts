@@ -3,7 +3,7 @@ import { actionRequestHref } from "../../src/interactions/action-request-object.
 import * as actions from "../../src/interactions/action-invocation.ts";
 import type { ActionRequest } from "../../src/store/action-requests.ts";
 import type { Principal } from "../../src/thing/access.ts";
-import type { Json, JsonObject } from "../../src/thing/json.ts";
+import type { Json } from "../../src/thing/json.ts";
 import { formatTime } from "../../src/thing/time.ts";
 import * as setup from "./harness.ts";
 
