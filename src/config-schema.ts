@@ -26,6 +26,12 @@ const SHAPES = {
       0,
       "how long a commit waits for company, ms; 0 adapts to the load, 100 or more spares an SD card",
     ),
+    quota_mb: integer(
+      0,
+      1_000_000,
+      0,
+      "MiB the store may use; beyond it new changes are refused; 0: all but a reserve of the disk",
+    ),
   },
   mqtt: {
     host: host("address the MQTT listener binds to"),

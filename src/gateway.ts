@@ -48,12 +48,15 @@ export async function startGateway(config: Config, deps: GatewayDeps): Promise<G
   const store = await openStore({
     path: config.store.path,
     gatherMs: config.store.gather_ms,
+    quotaBytes: config.store.quota_mb * 1024 * 1024,
     history: historyBounds(config),
     clock,
     random,
+    log,
     onFailure: deps.onFatal,
   });
   try {
+    await store.space.start();
     return await startOn(config, deps, store);
   } catch (error) {
     await store
@@ -169,13 +172,15 @@ function historyBounds({ history }: Config) {
 }
 
 function describe(store: Store, mqtt: MqttBroker, uptimeMs: number): JsonObject {
-  const { changes, commit } = store;
+  const { changes, commit, space, writability } = store;
   const { sessions, retained, ...counters } = mqtt.describe();
   return {
     id: store.gatewayId,
     uptime_s: Math.round(uptimeMs / 1000),
     store: {
-      state: commit.failure === undefined ? "ok" : commit.failure.code,
+      state: (commit.failure ?? writability.refusal)?.code ?? "ok",
+      bytes: space.seen.used,
+      bytes_free: space.seen.free,
       sequence: changes.sequence,
       things: store.things.count,
       accounts: store.accounts.count,
@@ -203,9 +208,10 @@ function statusLine(store: Store, mqtt: MqttBroker): string {
 
 const HEALTH_KEY = metaKey("health");
 
-/** Goes the whole way to the disk and back. */
+/** Goes the whole way to the disk and back. A full disk is no reason to be restarted. */
 async function isHealthy(store: Store): Promise<boolean> {
   if (store.commit.failure !== undefined) return false;
+  if (store.writability.stall?.code === "storage-full") return true;
   store.commit.put(HEALTH_KEY, String(store.boot));
   try {
     await store.commit.flushed();

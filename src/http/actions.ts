@@ -46,7 +46,7 @@ async function listRequests(call: AuthorisedCall): Promise<Answer> {
   const sources = namesOf(thing, call.params.get("action")).map(
     (name) => ({ thing: thing.number, of: "action", name }) as const,
   );
-  await store.commit.flushed();
+  await store.commit.caughtUp();
   const page = await historyPage(
     store.ids,
     request,

@@ -44,7 +44,7 @@ export function makeApp(deps: HttpDeps, state: AppState): Koa {
     const ms = deps.clock.monotonicMs() - startedMs;
     deps.log.debug("http.request", { requestId, method, path, status, ms });
   });
-  const router = makeRouter(edge, makeRoutes(deps, failures));
+  const router = makeRouter(edge, makeRoutes(deps.clock, failures));
   app.use(router.routes());
   app.use(async (context) => answerUnrouted(edge, context));
   return app;
@@ -62,7 +62,7 @@ function makeRouter(edge: Edge, routes: readonly Route[]): Router {
       const route = byMethod.get(context.method === "HEAD" ? "GET" : context.method);
       assert(route !== undefined, "the router knows the methods of the path");
       const answer = await answerRoute(edge, context, route);
-      if (route.isStatic !== true) await durable(edge.deps);
+      if (route.isStatic !== true) await durable(edge.deps, isReadMethod(context.method));
       send(context, answer);
     });
   }
@@ -92,6 +92,7 @@ async function answerRoute(
   if (isInAccount) requireOwn(principal, account);
   requireScope(principal, route.scopes);
   requireKnown(call.query, route.query ?? []);
+  requireWritable(edge.deps, context.method);
   return conditional(call, await route.answer({ ...call, principal }));
 }
 
@@ -114,15 +115,30 @@ async function authenticated(edge: Edge, context: Koa.Context): Promise<Principa
 
 /**
  * Invariant: no answer leaves before everything it may show is on disk, reads and refusals included.
+ * Only while the disk takes nothing reads are answered all the same.
  * @throws GatewayError `storage-full`, `storage-failed`.
  */
-async function durable({ store }: HttpDeps): Promise<void> {
-  await store.commit.flushed();
+async function durable({ store }: HttpDeps, isRead: boolean): Promise<void> {
+  await (isRead ? store.commit.caughtUp() : store.commit.flushed());
+}
+
+function isReadMethod(method: string): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
+/**
+ * Deletions are let through while there is a reserve: they are what makes room.
+ * @throws GatewayError `storage-full`, `storage-failed`.
+ */
+function requireWritable({ store }: HttpDeps, method: string): void {
+  const { refusal, stall } = store.writability;
+  const isRefused = method === "DELETE" ? stall !== undefined : refusal !== undefined;
+  if (isRefused && !isReadMethod(method) && refusal !== undefined) throw refusal;
 }
 
 function conditional(call: Call, answer: Answer): Answer {
   const { status, etag } = answer;
-  const isRead = call.method === "GET" || call.method === "HEAD";
+  const isRead = isReadMethod(call.method);
   if (!isRead || status !== 200 || etag === undefined) return answer;
   if (!isUnmodified(call.preconditions, etag)) return answer;
   return {
@@ -196,14 +212,16 @@ async function refusal(
 ): Promise<Answer> {
   let error = toGatewayError(thrown);
   try {
-    await durable(deps);
+    await durable(deps, true);
   } catch (failure) {
     error = toGatewayError(failure);
   }
   if (ERRORS[error.code].status >= 500) {
     const { method, path } = context;
     const fields = { requestId, method, path, code: error.code, error: error.cause ?? error };
-    if (error.code === "stopping") deps.log.debug("http.stopping", fields);
+    // A full disk was told of once, by the store.
+    const isKnown = error.code === "stopping" || error.code === "storage-full";
+    if (isKnown) deps.log.debug("http.refused", fields);
     else deps.log.error("http.failed", fields);
   }
   return context.path.startsWith("/oauth2/")

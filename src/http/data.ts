@@ -89,7 +89,7 @@ async function listData(call: AuthorisedCall, things: readonly Thing[]): Promise
   const request = readPageRequest(call.query);
   const range = timeRange(call.query);
   const byNumber = new Map(things.map((thing) => [thing.number, thing]));
-  await store.commit.flushed();
+  await store.commit.caughtUp();
   if (range?.kind === "instant") {
     const latest = await latestAt(store, things, range.at, byNumber);
     return listAnswer(call, pageOfMoments(store, latest, request), (datum) => render(store, datum));

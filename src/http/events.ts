@@ -42,7 +42,7 @@ async function listEvents(call: AuthorisedCall): Promise<Answer> {
   const sources = namesOf(thing, call.params.get("event")).map(
     (name) => ({ thing: thing.number, of: "event", name }) as const,
   );
-  await store.commit.flushed();
+  await store.commit.caughtUp();
   const page = await historyPage(
     store.ids,
     request,

@@ -37,7 +37,7 @@ async function getHistory(call: AuthorisedCall): Promise<Answer> {
   const request = readPageRequest(call.query);
   const range = timeRange(call.query);
   // History is read from disk: what was accepted before this call belongs to it.
-  await store.commit.flushed();
+  await store.commit.caughtUp();
   if (range?.kind === "instant") {
     const sorted = await latestAt(store, thing, names, range.at);
     const page = pageOf(

@@ -150,6 +150,9 @@ export class MqttBroker {
       });
     });
     this.#server.on("error", this.#options.onFatal);
+    store.writability.onChange((refusal) => {
+      for (const gate of [...this.#gates]) gate.onWritability(refusal === undefined);
+    });
     this.#parts.wills.start();
     this.#parts.sessions.startExpiry();
     const address = this.#server.address();

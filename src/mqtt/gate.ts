@@ -26,13 +26,10 @@ import type {
 import { FrameReader } from "./frames.ts";
 import type { GateDeps } from "./gate-deps.ts";
 import { takePublish } from "./inbound.ts";
+import { Keepalive } from "./keepalive.ts";
 import type { Session } from "./sessions.ts";
+import { OUT_BYTES_MAX, SocketOutlet } from "./socket-outlet.ts";
 import { grantSubscriptions } from "./subscriptions.ts";
-
-/** Bytes waiting for a slow reader beyond which QoS 0 messages to it are dropped. */
-const CLOGGED_BYTES = 1024 * 1024;
-/** Beyond which its connection ends: a frozen reader costs itself only. */
-const OUT_BYTES_MAX = 32 * 1024 * 1024;
 
 /**
  * One connection, in front of aedes: every byte passes here first.
@@ -49,19 +46,21 @@ export class Gate extends Duplex {
   readonly #socket: Socket;
   readonly #deps: GateDeps;
   readonly #reader: FrameReader;
+  readonly #outlet: SocketOutlet;
+  readonly #keepalive: Keepalive;
   #session: Session | undefined;
   #as: Authenticated | undefined;
   #clientId = "";
   /** Frames are not taken for now: a CONNECT is being decided on, or answered. */
   #isHeld = false;
+  /** A publish that waits for a store that takes nothing, and the frames behind it. */
+  #withheld: PublishFrame | OversizePublishFrame | undefined;
+  #cancelWithholding: CancelTimer | undefined;
   /** Publishes whose answer waits for the disk. */
   #unanswered = 0;
-  #isCorked = false;
   #isClosed = false;
   #hasDisconnected = false;
-  #keepaliveMs = 0;
-  #lastHeardMs: number;
-  #cancelTimer: CancelTimer;
+  readonly #cancelConnectTimer: CancelTimer;
 
   constructor(socket: Socket, deps: GateDeps) {
     super({ allowHalfOpen: false, writableHighWaterMark: OUT_BYTES_MAX });
@@ -70,8 +69,11 @@ export class Gate extends Duplex {
     this.address = socket.remoteAddress ?? "";
     this.#reader = new FrameReader({ packetBytesMax: deps.interactions.limits.packet_bytes });
     const { clock } = deps.interactions;
-    this.#lastHeardMs = clock.monotonicMs();
-    this.#cancelTimer = clock.after(FIXED_LIMITS.connectTimeoutMs, () => this.close("no CONNECT"));
+    this.#outlet = new SocketOutlet(socket, clock, () => this.close("reads too slowly"));
+    this.#keepalive = new Keepalive(clock);
+    this.#cancelConnectTimer = clock.after(FIXED_LIMITS.connectTimeoutMs, () => {
+      this.close("no CONNECT");
+    });
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 60_000);
     socket.on("data", (chunk) => this.#hear(chunk));
@@ -96,7 +98,9 @@ export class Gate extends Duplex {
   close(reason: string, options: { readonly withoutWill?: boolean } = {}): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#cancelTimer();
+    this.#cancelConnectTimer();
+    this.#keepalive.stop();
+    this.#cancelWithholding?.();
     this.#deps.log.debug("mqtt.closed", { clientId: this.#clientId, reason });
     this.#deps.onClosed(this);
     const session = this.#session;
@@ -106,39 +110,33 @@ export class Gate extends Duplex {
       else this.#deps.wills.publish(this.#clientId);
       this.#deps.sessions.leave(session);
     }
-    // What is buffered still goes out; a peer that does not read it is cut off.
-    this.#socket.end();
-    this.#deps.interactions.clock.after(1_000, () => this.#socket.destroy());
+    this.#outlet.end();
     if (!this.destroyed) this.destroy();
-  }
-
-  /** Takes a packet for the client; all of one turn go out in one system call. */
-  send(packet: Buffer): void {
-    if (this.#socket.destroyed || this.#socket.writableEnded) return;
-    if (!this.#isCorked) {
-      this.#isCorked = true;
-      this.#socket.cork();
-      process.nextTick(() => {
-        this.#isCorked = false;
-        this.#socket.uncork();
-      });
-    }
-    this.#socket.write(packet);
-    if (this.#socket.writableLength > OUT_BYTES_MAX) {
-      this.close("reads too slowly");
-      this.#socket.destroy();
-    }
-  }
-
-  isClogged(): boolean {
-    return this.#socket.writableLength > CLOGGED_BYTES;
   }
 
   /** aedes has answered the CONNECT: the session goes on from here. */
   onConnack(): void {
     if (this.#isClosed) return;
     this.#isHeld = false;
-    this.#session?.queue.attach(this);
+    this.#session?.queue.attach(this.#outlet);
+    this.#pull();
+  }
+
+  /**
+   * The store takes nothing new, or does again. Publishes are held meanwhile, those that wait for
+   * their answer included; a client that has some is cut off after a time, so that it tries again.
+   */
+  onWritability(isWritable: boolean): void {
+    if (!isWritable) {
+      if (this.#unanswered > 0) this.#startWithholding();
+      return;
+    }
+    this.#cancelWithholding?.();
+    this.#cancelWithholding = undefined;
+    const frame = this.#withheld;
+    this.#withheld = undefined;
+    if (frame === undefined || this.#isClosed) return;
+    this.#takePublish(frame);
     this.#pull();
   }
 
@@ -147,7 +145,7 @@ export class Gate extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: unknown, done: () => void): void {
-    this.send(chunk);
+    this.#outlet.send(chunk);
     done();
   }
 
@@ -158,13 +156,14 @@ export class Gate extends Duplex {
 
   #hear(chunk: Buffer): void {
     if (this.#isClosed) return;
-    this.#lastHeardMs = this.#deps.interactions.clock.monotonicMs();
+    this.#keepalive.heard();
     this.#reader.push(chunk);
     this.#pull();
   }
 
   #mustWait(): boolean {
-    return this.#isHeld || this.#unanswered >= this.#deps.interactions.limits.inflight;
+    const { inflight } = this.#deps.interactions.limits;
+    return this.#isHeld || this.#withheld !== undefined || this.#unanswered >= inflight;
   }
 
   /** Takes frames while it may; what is not taken holds back the socket. */
@@ -208,7 +207,8 @@ export class Gate extends Duplex {
         return;
       }
       case "fault":
-        if (frame.connackCode !== undefined) this.send(encodeConnack(false, frame.connackCode));
+        if (frame.connackCode !== undefined)
+          this.#outlet.send(encodeConnack(false, frame.connackCode));
         this.#deps.log.info("mqtt.protocol_error", {
           clientId: this.#clientId,
           address: this.address,
@@ -224,7 +224,7 @@ export class Gate extends Duplex {
 
   #takeConnect(frame: ConnectFrame): void {
     this.#isHeld = true;
-    const { clock, store } = this.#deps.interactions;
+    const { store } = this.#deps.interactions;
     // The chunk it stands in may be used again before the password has been checked.
     const connect = { ...frame, bytes: Buffer.from(frame.bytes) };
     if (!this.#deps.mayTry(this.address)) {
@@ -239,10 +239,18 @@ export class Gate extends Duplex {
         this.#refuse(now.code, now.reason);
         return;
       }
-      this.#cancelTimer();
-      this.#keepaliveMs = connect.keepalive * 1_500; // One and a half times [MQTT-3.1.2-24].
-      if (this.#keepaliveMs > 0) this.#watchKeepalive(clock.monotonicMs());
+      this.#cancelConnectTimer();
+      this.#keepalive.start(
+        connect.keepalive,
+        () => this.#socket.isPaused(),
+        () => this.close("keep alive"),
+      );
       this.#open(connect, now.as);
+      // While the disk takes nothing clients are let in all the same: they may only want to listen.
+      if (store.writability.stall !== undefined) {
+        this.#handOver(connect);
+        return;
+      }
       store.commit.settled((failure) => {
         if (failure !== undefined) this.close("the store cannot write");
         else if (!this.#isClosed) this.#handOver(connect);
@@ -270,7 +278,7 @@ export class Gate extends Duplex {
 
   #refuse(code: ConnackCode, reason: string): void {
     this.#deps.onRefusedConnect(this.address, code, reason);
-    this.send(encodeConnack(false, code));
+    this.#outlet.send(encodeConnack(false, code));
     this.close(reason);
   }
 
@@ -314,11 +322,16 @@ export class Gate extends Duplex {
     if (principal === undefined || session === undefined) return;
     const { codes, granted } = grantSubscriptions(this.#deps, { principal, session, filters });
     this.#deps.sessions.subscribe(session, granted);
-    this.#answer(encodeSuback(packetId, codes), () => {
+    const answer = (): void => {
+      this.#outlet.send(encodeSuback(packetId, codes));
       for (const { matching, qos } of granted) {
         this.#deps.inbound.outbound.sendRetained(session, matching, qos);
       }
-    });
+    };
+    // A clean session has no row to wait for.
+    const isStalled = this.#deps.interactions.store.writability.stall !== undefined;
+    if (isStalled && session.number === undefined) answer();
+    else this.#answer(undefined, answer);
   }
 
   #takeUnsubscribe(packetId: number, filters: readonly string[]): void {
@@ -355,10 +368,17 @@ export class Gate extends Duplex {
         this.close("the store cannot write");
         return;
       }
-      if (packet !== undefined) this.send(packet);
+      if (packet !== undefined) this.#outlet.send(packet);
       then?.();
       if (wasWaiting) this.#pull();
     });
+  }
+
+  #startWithholding(): void {
+    this.#cancelWithholding ??= this.#deps.interactions.clock.after(
+      FIXED_LIMITS.withheldMsMax,
+      () => this.close("the store takes nothing"),
+    );
   }
 
   #principal(): Principal | undefined {
@@ -366,16 +386,5 @@ export class Gate extends Duplex {
     const now =
       ulid === undefined ? undefined : this.#deps.interactions.store.credentials.get(ulid);
     return now === undefined ? undefined : principalOf(now);
-  }
-
-  #watchKeepalive(nowMs: number): void {
-    const dueMs = this.#lastHeardMs + this.#keepaliveMs;
-    this.#cancelTimer = this.#deps.interactions.clock.after(dueMs - nowMs, () => {
-      const { clock } = this.#deps.interactions;
-      // While frames are held back nothing can be heard, and that is not the client's fault.
-      if (this.#socket.isPaused()) this.#lastHeardMs = clock.monotonicMs();
-      if (clock.monotonicMs() - this.#lastHeardMs >= this.#keepaliveMs) this.close("keep alive");
-      else this.#watchKeepalive(clock.monotonicMs());
-    });
   }
 }

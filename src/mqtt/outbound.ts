@@ -83,7 +83,12 @@ export class Outbound {
       const counter = session.queue.offer(message, atMost(message.qos, qos), { volatile: true });
       if (counter !== undefined) owed.push({ session, counter });
     }
-    this.#releaseWhenSettled(owed);
+    // While the disk takes nothing a reader is shown what there is, as over HTTP. A store that has
+    // failed for good ends the connection.
+    this.#deps.interactions.store.commit.caughtUp().then(
+      () => release(owed),
+      () => undefined,
+    );
   }
 
   /** A device should have had it and none has. Who only watches does not count. */
@@ -113,8 +118,7 @@ export class Outbound {
     if (owed.length === 0) return;
     const { commit } = this.#deps.interactions.store;
     commit.settled((failure) => {
-      if (failure !== undefined) return;
-      for (const { session, counter } of owed) session.queue.release(counter);
+      if (failure === undefined) release(owed);
     });
   }
 
@@ -141,6 +145,10 @@ export class Outbound {
       }
     }
   }
+}
+
+function release(owed: readonly Owed[]): void {
+  for (const { session, counter } of owed) session.queue.release(counter);
 }
 
 function atMost(published: Qos, asked: Qos): Qos {

@@ -134,8 +134,9 @@ export class ChangeLog {
   }
 }
 
-export function readLogMark(commit: Commit): LogMark {
-  const row = commit.read(LOG_MARK);
+/** The mark on disk, or what it is before the first change. */
+export function readMark(read: (key: string) => string | undefined): LogMark {
+  const row = read(LOG_MARK);
   return row === undefined ? { sequence: 0, rows: NO_ROWS } : markSchema.parse(JSON.parse(row));
 }
 

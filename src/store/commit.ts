@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { GatewayError } from "../errors.ts";
 import type { Database } from "./database.ts";
+import type { Writability } from "./writability.ts";
 
 /** Called once with the outcome of a batch: no error means it is on disk. */
 export type Settled = (failure: GatewayError | undefined) => void;
@@ -9,6 +10,8 @@ type Batch = {
   /** The last value of each key; `undefined` deletes it. */
   readonly rows: Map<string, string | undefined>;
   readonly waiting: Settled[];
+  /** Want to hear of a stall as well as of the end. */
+  readonly impatient: Set<(stall: GatewayError) => void>;
 };
 
 export type CommitOptions = {
@@ -16,7 +19,16 @@ export type CommitOptions = {
   readonly gatherMs: number;
   /** Called before a batch is closed: last rows may be added. */
   readonly beforeWrite: () => void;
-  /** The first failed write. Nothing is acknowledged after it: the handle cannot be trusted again. */
+  /** Called when a batch is on disk, before anybody who waits for it. */
+  readonly onWritten: () => void;
+  /** Told of a failed write, and when writes go on. */
+  readonly writability: Writability;
+  /**
+   * Makes the database fit to be written to again after a failed write: its handle cannot be trusted,
+   * it goes on "succeeding" with writes that are gone at the next open. Rejects if that is hopeless.
+   */
+  readonly mend: (failure: GatewayError) => Promise<void>;
+  /** The store cannot be mended. Nothing is acknowledged after it. */
   readonly onFailure: (failure: GatewayError) => void;
 };
 
@@ -26,6 +38,9 @@ export type CommitOptions = {
  *
  * Invariant: batches reach the disk in the order in which they were filled, and callbacks run in the
  * order in which they were registered. LevelDB would reorder two batches issued together.
+ *
+ * A batch whose write fails is neither acknowledged nor forgotten: it stalls the commit until the
+ * database is mended, and is then written again. Its rows are absolute, so that twice is as once.
  */
 export class Commit {
   readonly #database: Database;
@@ -78,18 +93,32 @@ export class Commit {
 
   /**
    * Resolves when everything put so far is on disk.
-   * @throws GatewayError `storage-full` or `storage-failed`.
+   * @throws GatewayError `storage-full` or `storage-failed`, also as soon as a write stalls: what was
+   * put may still be written later.
    */
   async flushed(): Promise<void> {
-    if (this.#failure === undefined && this.#open.rows.size === 0 && this.#inFlight === undefined) {
-      return;
-    }
+    const batch = this.#open.rows.size > 0 ? this.#open : this.#inFlight;
+    if (this.#failure !== undefined) throw this.#failure;
+    if (batch === undefined) return;
+    const { stall } = this.#options.writability;
+    if (stall !== undefined) throw stall;
     await new Promise<void>((resolve, reject) => {
+      batch.impatient.add(reject);
       this.settled((failure) => {
+        batch.impatient.delete(reject);
         if (failure === undefined) resolve();
         else reject(failure);
       });
     });
+  }
+
+  /** As `flushed`, for a reader: while the disk takes nothing, reads go on with what there is. */
+  async caughtUp(): Promise<void> {
+    try {
+      await this.flushed();
+    } catch (error) {
+      if (this.#options.writability.stall === undefined) throw error;
+    }
   }
 
   #set(key: string, value: string | undefined): void {
@@ -116,11 +145,30 @@ export class Commit {
     this.#inFlight = batch;
     // Only now: what `beforeWrite` puts belongs to this batch and must not ask for another.
     this.#scheduled = false;
-    this.#writeRows(batch.rows).then(
-      () => this.#finish(batch),
-      (cause: unknown) => this.#fail(cause),
-    );
+    // A broken invariant in a callback rejects and so ends the process.
+    void this.#persist(batch);
   };
+
+  /** Writes a batch, mending the database as often as it takes. */
+  async #persist(batch: Batch): Promise<void> {
+    for (;;) {
+      try {
+        await this.#writeRows(batch.rows);
+        break;
+      } catch (cause) {
+        const failure = failureOf(cause);
+        this.#stall(failure);
+        try {
+          await this.#options.mend(failure);
+        } catch (hopeless) {
+          this.#fail(failureOf(hopeless));
+          return;
+        }
+      }
+    }
+    this.#options.writability.setStall(undefined);
+    this.#finish(batch);
+  }
 
   async #writeRows(rows: Batch["rows"]): Promise<void> {
     // Chained: 2.8 times faster than an array of operations.
@@ -135,6 +183,7 @@ export class Commit {
   #finish(batch: Batch): void {
     this.#batches += 1;
     this.#rows += batch.rows.size;
+    this.#options.onWritten();
     // Invariant: the batch stays in flight while its callbacks run, so that what one of them
     // registers comes behind those that wait already (the loop sees what is added to it).
     for (const callback of batch.waiting) callback(undefined);
@@ -142,13 +191,17 @@ export class Commit {
     if (this.#open.rows.size > 0) this.#schedule();
   }
 
-  #fail(cause: unknown): void {
-    const full = /no space left|ENOSPC|quota/i.test(String(cause));
-    const failure = new GatewayError(
-      full ? "storage-full" : "storage-failed",
-      full ? "the disk is full: a batch was not written" : "a batch could not be written",
-      { cause },
-    );
+  #stall(failure: GatewayError): void {
+    this.#options.writability.setStall(failure);
+    for (const { impatient } of [this.#inFlight, this.#open].filter(
+      (batch) => batch !== undefined,
+    )) {
+      for (const reject of impatient) reject(failure);
+      impatient.clear();
+    }
+  }
+
+  #fail(failure: GatewayError): void {
     this.#failure = failure;
     const waiting = [...(this.#inFlight?.waiting ?? []), ...this.#open.waiting];
     this.#inFlight = undefined;
@@ -158,6 +211,18 @@ export class Commit {
   }
 }
 
+function failureOf(cause: unknown): GatewayError {
+  if (cause instanceof GatewayError) return cause;
+  return isDiskFull(cause)
+    ? new GatewayError("storage-full", "the disk is full: a batch was not written", { cause })
+    : new GatewayError("storage-failed", "a batch could not be written", { cause });
+}
+
+/** LevelDB passes on the text of errno: ENOSPC, EDQUOT. */
+function isDiskFull(cause: unknown): boolean {
+  return /no space left|ENOSPC|quota exceeded|EDQUOT/i.test(String(cause));
+}
+
 function newBatch(): Batch {
-  return { rows: new Map(), waiting: [] };
+  return { rows: new Map(), waiting: [], impatient: new Set() };
 }

@@ -1,8 +1,9 @@
 import type { Clock, Random } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
+import type { Log } from "../log.ts";
 import { Accounts } from "./accounts.ts";
 import { ActionRequests } from "./action-requests.ts";
-import { ChangeLog, readLogMark } from "./changes.ts";
+import { ChangeLog, readMark } from "./changes.ts";
 import { Commit } from "./commit.ts";
 import { Credentials } from "./credentials.ts";
 import { markAsMade, openDatabase, type Database } from "./database.ts";
@@ -11,9 +12,12 @@ import { History } from "./history.ts";
 import { makeIds, newSalt, type Ids } from "./ids.ts";
 import { metaKey } from "./keys.ts";
 import { PropertyStates } from "./properties.ts";
+import { makeMend } from "./recovery.ts";
 import { Retention, type HistoryBounds } from "./retention.ts";
+import { Space } from "./space.ts";
 import { Things } from "./things.ts";
 import { Clients, Tokens } from "./tokens.ts";
+import { Writability } from "./writability.ts";
 
 /**
  * Everything the gateway keeps. What is held in memory is what it will be once all that was put is
@@ -34,6 +38,9 @@ export type Store = {
   readonly tokens: Tokens;
   readonly clients: Clients;
   readonly retention: Retention;
+  /** Whether new changes are taken. */
+  readonly writability: Writability;
+  readonly space: Space;
   /** Counts the starts of this store, from 1. */
   readonly boot: number;
   /** ULID of this gateway, made with its store. */
@@ -45,9 +52,12 @@ export type Store = {
 export type StoreOptions = {
   readonly path: string;
   readonly gatherMs: number;
+  /** Bytes the store may use; 0: what the disk has, but for a reserve. */
+  readonly quotaBytes: number;
   readonly history: HistoryBounds;
   readonly clock: Clock;
   readonly random: Random;
+  readonly log: Log;
   readonly onFailure: (failure: GatewayError) => void;
 };
 
@@ -61,17 +71,17 @@ const FORMAT = 1;
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { clock, random } = options;
   const database = await openDatabase(options.path);
-  const before: { write: () => void } = { write: () => undefined };
-  const commit = new Commit(database, {
-    gatherMs: options.gatherMs,
-    beforeWrite: () => before.write(),
-    onFailure: options.onFailure,
-  });
+  const before: { write: () => number } = { write: () => 0 };
+  const { commit, writability, space } = makeCommit(options, database, () => before.write());
   try {
     checkFormat(commit);
     const boot = Number(remembered(commit, "boot", () => "0")) + 1;
     commit.put(metaKey("boot"), String(boot));
-    const changes = new ChangeLog(commit, { boot, isSynced: clock.isSynced }, readLogMark(commit));
+    const changes = new ChangeLog(
+      commit,
+      { boot, isSynced: clock.isSynced },
+      readMark((key) => commit.read(key)),
+    );
     const salt = Number(remembered(commit, "salt", () => String(newSalt(random))));
     const ids = makeIds(clock, random, salt);
     const deletions = new Deletions(commit);
@@ -83,6 +93,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     before.write = () => {
       retention.writeAge();
       changes.writeMark();
+      return changes.sequence;
     };
     const tables = {
       accounts: new Accounts(commit),
@@ -106,10 +117,15 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       requests,
       deletions,
       retention,
+      writability,
+      space,
       history: new History(database, deletions),
       boot,
       gatewayId,
-      close: async () => closeStore(database, commit, retention),
+      close: async () => {
+        space.stop();
+        await closeStore(database, commit, retention);
+      },
     };
   } catch (cause) {
     await commit.flushed().catch(() => undefined); // The first fault is the one to tell.
@@ -118,6 +134,24 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     const detail = `could not read the store in ${options.path}`;
     throw new GatewayError("storage-failed", detail, { cause });
   }
+}
+
+/** The writer, and what watches over the disk. `beforeWrite` returns the newest sequence it closes. */
+function makeCommit(options: StoreOptions, database: Database, beforeWrite: () => number) {
+  const { clock, log } = options;
+  const writability = new Writability();
+  const space = new Space({ clock, log, writability }, options);
+  const sequence = { acknowledged: 0, closing: 0 };
+  const acknowledgedSequence = (): number => sequence.acknowledged;
+  const commit = new Commit(database, {
+    gatherMs: options.gatherMs,
+    beforeWrite: () => (sequence.closing = beforeWrite()),
+    onWritten: () => (sequence.acknowledged = sequence.closing),
+    writability,
+    mend: makeMend({ database, space, clock, log, acknowledgedSequence }),
+    onFailure: options.onFailure,
+  });
+  return { commit, writability, space };
 }
 
 async function closeStore(database: Database, commit: Commit, retention: Retention): Promise<void> {

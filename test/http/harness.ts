@@ -9,7 +9,7 @@ import { putAccount } from "../../src/interactions/accounts.ts";
 import type { Publication } from "../../src/interactions/publication.ts";
 import { createToken } from "../../src/interactions/tokens.ts";
 import { defaultLimits, type Limits } from "../../src/limits.ts";
-import type { LogFields } from "../../src/log.ts";
+import type { Log, LogFields } from "../../src/log.ts";
 import { openStore } from "../../src/store/store.ts";
 import { SCOPES, type Scope } from "../../src/thing/access.ts";
 import type { JsonObject } from "../../src/thing/json.ts";
@@ -58,15 +58,6 @@ export async function startGateway(
 ): Promise<Gateway> {
   const path = mkdtempSync(join(tmpdir(), "sluice-http-"));
   const clock: Clock = { ...systemClock("always"), ...options.clock };
-  const history = { rows: 1_000_000, days: 0 };
-  const store = await openStore({
-    path,
-    gatherMs: 0,
-    history: { property: history, action: history, event: history, data: history },
-    clock,
-    random: systemRandom,
-    onFailure: () => undefined,
-  });
   const published: Publication[] = [];
   const credentialChanges: (readonly [string, CredentialChange])[] = [];
   const logged: (readonly [string, string, LogFields])[] = [];
@@ -74,17 +65,29 @@ export async function startGateway(
     (level: string) =>
     (event: string, fields: LogFields = {}): void =>
       void logged.push([level, event, fields]);
+  const log: Log = {
+    error: logAs("error"),
+    warn: logAs("warn"),
+    info: logAs("info"),
+    debug: logAs("debug"),
+  };
+  const history = { rows: 1_000_000, days: 0 };
+  const store = await openStore({
+    path,
+    gatherMs: 0,
+    quotaBytes: 0,
+    history: { property: history, action: history, event: history, data: history },
+    clock,
+    random: systemRandom,
+    log,
+    onFailure: () => undefined,
+  });
   const deps: HttpDeps = {
     store,
     clock,
     random: systemRandom,
     limits: defaultLimits(options.limits ?? {}),
-    log: {
-      error: logAs("error"),
-      warn: logAs("warn"),
-      info: logAs("info"),
-      debug: logAs("debug"),
-    },
+    log,
     publish: (publication) => void published.push(publication),
     credentialChanged: (ulid, change) => void credentialChanges.push([ulid, change]),
     freeTopics: false,

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { test } from "tap";
 import type { GatewayError } from "../../src/errors.ts";
 import { Commit } from "../../src/store/commit.ts";
+import { Writability } from "../../src/store/writability.ts";
 import { HeldDatabase } from "./held-database.ts";
 
 type Made = {
@@ -17,6 +18,9 @@ function makeCommit(beforeWrite: (commit: Commit) => void = () => undefined): Ma
   const commit: Commit = new Commit(database.asDatabase(), {
     gatherMs: 0,
     beforeWrite: () => beforeWrite(commit),
+    onWritten: () => undefined,
+    writability: new Writability(),
+    mend: async (failure) => Promise.reject(failure),
     onFailure: (failure) => failures.push(failure),
   });
   return { database, commit, failures };
@@ -230,6 +234,9 @@ await test("a batch that waits for company takes what comes meanwhile", async (t
   const commit = new Commit(database.asDatabase(), {
     gatherMs: 5,
     beforeWrite: () => undefined,
+    onWritten: () => undefined,
+    writability: new Writability(),
+    mend: async (failure) => Promise.reject(failure),
     onFailure: () => undefined,
   });
   commit.put("a", "1");

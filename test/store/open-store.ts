@@ -8,6 +8,7 @@ import { rowsOf } from "../../src/store/database.ts";
 import type { HistoryBounds } from "../../src/store/retention.ts";
 import { openStore, type Store } from "../../src/store/store.ts";
 import { ManualClock } from "./manual-clock.ts";
+import { QUIET_LOG } from "./quiet-log.ts";
 import { seededRandom } from "./random.ts";
 
 export const AMPLE: HistoryBounds = {
@@ -40,9 +41,11 @@ export async function openTemporaryStore(t: Test, bounds = AMPLE): Promise<Opene
     openStore({
       path,
       gatherMs: 0,
+      quotaBytes: 0,
       history,
       clock,
       random,
+      log: QUIET_LOG,
       onFailure: (failure) => failures.push(failure),
     });
   const opened: Opened = {

@@ -7,6 +7,7 @@ import { openDatabase } from "../../src/store/database.ts";
 import { openStore, type Store } from "../../src/store/store.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { AMPLE, openTemporaryStore } from "./open-store.ts";
+import { QUIET_LOG } from "./quiet-log.ts";
 import { seededRandom } from "./random.ts";
 
 function folder(t: Test): string {
@@ -19,7 +20,9 @@ async function open(path: string, failures: GatewayError[] = []): Promise<Store>
   return openStore({
     path,
     gatherMs: 0,
+    quotaBytes: 0,
     history: AMPLE,
+    log: QUIET_LOG,
     clock: new ManualClock(),
     random: seededRandom(1),
     onFailure: (failure) => failures.push(failure),
@@ -110,10 +113,18 @@ await test("a store that was made and is gone is not taken for a first start", a
   await t.rejects(open(path), { code: "storage-failed" });
 });
 
-await test("a write that fails because the database went away is told as a failure", async (t) => {
+await test("a batch whose write fails is told at once, held, and written when the database is open again", async (t) => {
   const opened = await openTemporaryStore(t);
-  await opened.store.database.close();
-  opened.store.commit.put("z:row", "1");
-  await t.rejects(opened.store.commit.flushed(), { code: "storage-failed" });
+  const { database, commit, writability } = opened.store;
+  await database.close();
+  commit.put("z:row", "1");
+  await t.rejects(commit.flushed(), { code: "storage-failed" });
+  t.equal(writability.stall?.code, "storage-failed");
+  t.equal(commit.read("z:row"), "1");
+  await new Promise((resolve) => commit.settled(resolve));
+  t.equal(writability.stall, undefined);
+  t.equal(await database.get("z:row"), "1");
+  t.equal(opened.failures.length, 0);
+});
   t.equal(opened.failures.length, 1);
 });
