@@ -183,7 +183,12 @@ export class Gate extends Duplex {
     switch (frame.kind) {
       case "publish":
       case "oversize-publish": {
-        this.#takePublish(frame);
+        if (this.#deps.interactions.store.writability.refusal === undefined) {
+          this.#takePublish(frame);
+        } else {
+          this.#withheld = frame;
+          this.#startWithholding();
+        }
         return;
       }
       case "pubrel": {
