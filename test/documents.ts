@@ -41,9 +41,10 @@ function cellsOf(line: string): readonly string[] {
 
 /**
  * What an output has to match that a document shows: `…` stands for what differs each time, and
- * never reaches over a quotation mark or a line.
+ * never reaches over a quotation mark or a line; `,…}` stands for further members.
  */
 export function outputPattern(shown: string): RegExp {
-  const parts = shown.split("…").map((part) => part.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
-  return new RegExp(`^${parts.join('[^"\\n]+')}$`);
+  const escaped = shown.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+  const source = escaped.replaceAll(",…\\}", ",[^\\n]+\\}").replaceAll("…", '[^"\\n]+');
+  return new RegExp(`^${source}$`);
 }

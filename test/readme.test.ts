@@ -54,12 +54,17 @@ async function runSteps(t: Test, steps: readonly Step[]) {
       SLUICE_MQTT__PORT: mqttPort,
     },
   });
-  t.teardown(() => {
+  // A walk cut short leaves its gateway behind.
+  const endGroup = (): void => {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
     } catch {
-      // Nothing was left behind.
+      // Nothing was left.
     }
+  };
+  child.once("exit", endGroup);
+  t.teardown(() => {
+    endGroup();
     rmSync(directory, { recursive: true, force: true });
   });
   let stdout = "";
@@ -79,7 +84,8 @@ await test(
     const { code, outputs, stderr } = await runSteps(t, steps);
     t.equal(code, 0, `the last command succeeds\n${stderr}`);
     for (const [index, { commands, shown }] of steps.entries()) {
-      t.match(outputs[index] ?? "", outputPattern(shown), `step ${index}: ${commands}`);
+      const [first = ""] = commands.split("\n");
+      t.match(outputs[index] ?? "", outputPattern(shown), `step ${index + 1}: ${first}`);
     }
   },
 );
