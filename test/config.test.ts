@@ -31,7 +31,7 @@ function faultsOf(toml: string, env: NodeJS.ProcessEnv = {}): readonly string[] 
 }
 
 const DEFAULTS = {
-  store: { path: "./data", gather_ms: 0 },
+  store: { path: "./data", gather_ms: 0, quota_mb: 0 },
   mqtt: { host: "127.0.0.1", port: 1883, free_topics: false, refused_filters: [] },
   http: { host: "127.0.0.1", port: 8080 },
   limits: defaultLimits(),
@@ -76,6 +76,7 @@ await test("every key can be given in the file and by its variable, and the vari
   const cases: readonly (readonly [string, string, string, unknown])[] = [
     ["store.path", '"/srv/a"', "/srv/b", "/srv/b"],
     ["store.gather_ms", "10", "20", 20],
+    ["store.quota_mb", "10", "20", 20],
     ["mqtt.host", '"::1"', "0.0.0.0", "0.0.0.0"],
     ["mqtt.port", "1", "0", 0],
     ["mqtt.free_topics", "false", "true", true],
@@ -145,8 +146,8 @@ await test("a value that is not expected is a fault at its path", (t) => {
     ['[log]\nlevel = "trace"', "log.level: expected one of error, warn, info, debug"],
     ["store = 1", "store: expected a table"],
     ["[[mqtt]]\nport = 1", "mqtt: expected a table"],
-    ["[store]\nfolder = 1", "store.folder: expected one of path, gather_ms"],
-    ['[store]\n"__proto__" = 1', "store.__proto__: expected one of path, gather_ms"],
+    ["[store]\nfolder = 1", "store.folder: expected one of path, gather_ms, quota_mb"],
+    ['[store]\n"__proto__" = 1', "store.__proto__: expected one of path, gather_ms, quota_mb"],
     ["[stor]", "stor: expected one of store, mqtt, http, limits, bootstrap, history, clock, log"],
   ];
   for (const [toml, fault] of cases) t.same(faultsOf(toml), [fault], toml);
