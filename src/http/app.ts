@@ -34,12 +34,13 @@ export function makeApp(deps: HttpDeps, state: AppState): Koa {
   app.use(async (context, next) => {
     const requestId = incomingRequestId(context) ?? nextRequestId();
     const startedMs = deps.clock.monotonicMs();
-    prepare(context, requestId, state);
+    prepare(context, requestId);
     try {
       await next();
     } catch (thrown) {
       send(context, await refusal(edge, context, thrown, requestId));
     }
+    if (state.isStopping()) context.set("Connection", "close");
     const { method, path, status } = context;
     const ms = deps.clock.monotonicMs() - startedMs;
     deps.log.debug("http.request", { requestId, method, path, status, ms });
@@ -86,6 +87,7 @@ async function answerRoute(
   if (isInAccount && !isAccountName(account)) throw nothingAt(context.path);
   if (route.scopes === "none") {
     requireKnown(call.query, route.query ?? []);
+    requireWritable(edge.deps, context.method);
     return conditional(call, await route.answer(call));
   }
   const principal = await authenticated(edge, context);
@@ -246,10 +248,9 @@ const SECURITY_HEADERS = {
   "X-Content-Type-Options": "nosniff",
 } as const;
 
-function prepare(context: Koa.Context, requestId: string, state: AppState): void {
+function prepare(context: Koa.Context, requestId: string): void {
   context.set(SECURITY_HEADERS);
   context.set("X-Request-Id", requestId);
-  if (state.isStopping()) context.set("Connection", "close");
   // Until the body is asked for, what follows the head of the request is not to be trusted.
   if (context.req.headers.expect !== undefined) context.res.shouldKeepAlive = false;
 }

@@ -106,14 +106,13 @@ function authenticate(call: Call, failures: LoginFailures, form: Form): Client {
 }
 
 function givenCredentials(call: Call, form: Form): UserAndPassword | undefined {
-  const authorization = call.header("authorization");
   const [id, secret] = [form.get("client_id"), form.get("client_secret")];
-  if (authorization === undefined) {
+  const [, credentials] = /^basic +(\S+) *$/i.exec(call.header("authorization") ?? "") ?? [];
+  if (credentials === undefined) {
     return id === undefined || secret === undefined ? undefined : { user: id, password: secret };
   }
-  const [, credentials] = /^basic +(\S+) *$/i.exec(authorization) ?? [];
-  const basic = credentials === undefined ? undefined : parseBasic(credentials);
-  if (secret !== undefined || (id !== undefined && basic !== undefined && id !== basic.user)) {
+  const basic = parseBasic(credentials);
+  if (secret !== undefined || (id !== undefined && id !== basic?.user)) {
     throw new Refusal(400, "invalid_request", "the client is named twice");
   }
   return basic;

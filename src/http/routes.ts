@@ -1,6 +1,7 @@
+import type { Clock } from "../clock.ts";
 import { accountRoutes } from "./accounts.ts";
 import { actionRoutes } from "./actions.ts";
-import type { HttpDeps, Route } from "./call.ts";
+import type { Route } from "./call.ts";
 import { clientRoutes } from "./clients.ts";
 import { credentialRoutes } from "./credentials.ts";
 import { dataRoutes } from "./data.ts";
@@ -16,7 +17,7 @@ import { tokenRoutes } from "./tokens.ts";
 
 /** Every route there is, those of values first. `docs/http-api.md` has a row for each (tested). */
 export function makeRoutes(
-  deps: Pick<HttpDeps, "clock">,
+  clock: Pick<Clock, "monotonicMs">,
   failures: LoginFailures,
 ): readonly Route[] {
   return [
@@ -31,7 +32,7 @@ export function makeRoutes(
     ...accountRoutes,
     ...tokenRoutes,
     ...makeOauthRoutes(failures),
-    ...makeGatewayRoutes(deps.clock),
+    ...makeGatewayRoutes(clock),
     ...problemRoutes,
   ];
 }

@@ -40,12 +40,11 @@ export async function startHttp(
   options: { readonly host: string; readonly port: number },
 ): Promise<HttpServer> {
   let isStopping = false;
-  const answer = makeApp(deps, { isStopping: () => isStopping }).callback();
-  const busy = new WeakMap<Duplex, number>();
+  const app = makeApp(deps, { isStopping: () => isStopping });
+  const connections = new Connections();
+  const answer = app.callback();
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    const { socket } = request;
-    busy.set(socket, (busy.get(socket) ?? 0) + 1);
-    response.once("close", () => busy.set(socket, (busy.get(socket) ?? 1) - 1));
+    connections.begin(request.socket, response);
     void answer(request, response);
   };
   const server = createServer({ ...TIMEOUTS, maxHeaderSize: HEADER_BYTES_MAX }, serve);
@@ -53,9 +52,10 @@ export async function startHttp(
   server.maxConnections = CONNECTIONS_MAX;
   // Whether to go on is said when the body is wanted: a refused one is never sent.
   server.on("checkContinue", serve);
+  server.on("connection", (socket) => connections.add(socket));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     // An answer now would be taken for that of a request before this one.
-    if ((busy.get(socket) ?? 0) > 0) socket.destroy();
+    if (connections.isBusy(socket)) socket.destroy();
     else refuseUnread(error, socket);
   });
   await listen(server, options);
@@ -64,10 +64,47 @@ export async function startHttp(
     port: portOf(server),
     stop: async () => {
       isStopping = true;
-      stopped ??= close(server, deps);
+      stopped ??= close(server, connections, deps);
       await stopped;
     },
   };
+}
+
+/**
+ * Which connections have a request under way. Node's own count takes one that has sent nothing yet
+ * for busy.
+ */
+class Connections {
+  readonly #requests = new Map<Duplex, number>();
+  #isEnding = false;
+
+  add(socket: Duplex): void {
+    this.#requests.set(socket, 0);
+    socket.once("close", () => this.#requests.delete(socket));
+  }
+
+  begin(socket: Duplex, response: ServerResponse): void {
+    this.#count(socket, 1);
+    response.once("close", () => {
+      this.#count(socket, -1);
+      if (this.#isEnding && !this.isBusy(socket)) socket.end();
+    });
+  }
+
+  isBusy(socket: Duplex): boolean {
+    return (this.#requests.get(socket) ?? 0) > 0;
+  }
+
+  /** Ends what is idle now, and the others when they will be. */
+  endIdle(): void {
+    this.#isEnding = true;
+    for (const socket of this.#requests.keys()) if (!this.isBusy(socket)) socket.destroy();
+  }
+
+  #count(socket: Duplex, change: 1 | -1): void {
+    const requests = this.#requests.get(socket);
+    if (requests !== undefined) this.#requests.set(socket, requests + change);
+  }
 }
 
 async function listen(
@@ -88,14 +125,14 @@ function portOf(server: Server): number {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-async function close(server: Server, deps: HttpDeps): Promise<void> {
+async function close(server: Server, connections: Connections, deps: HttpDeps): Promise<void> {
   await new Promise<void>((resolve) => {
     const cancel = deps.clock.after(STOP_MS_MAX, () => server.closeAllConnections());
     server.close(() => {
       cancel();
       resolve();
     });
-    server.closeIdleConnections();
+    connections.endIdle();
   });
 }
 

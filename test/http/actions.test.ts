@@ -17,7 +17,7 @@ await test("an action is requested, reported on and completed", async (t) => {
   t.match(published.at(-1), { topic: "status/A/things/boiler/actions/purge" });
   t.same((await call("GET", href)).json, made.json);
 
-  const id = String(href).split("/").at(-1) ?? "";
+  const id = href.split("/").at(-1) ?? "";
   const running = await call("PUT", href, { json: { purge: { status: "running" } } });
   t.equal(running.status, 200);
   t.equal(running.json.purge.status, "running");
@@ -39,7 +39,7 @@ await test("a pending request that is deleted is cancelled, and can still be rea
   t.equal(deleted.status, 204);
   const read = await call("GET", href);
   t.equal(read.json.reset.status, "cancelled");
-  t.equal(read.json.reset.timeCompleted !== undefined, true);
+  t.match(read.json.reset.timeCompleted, /Z$/);
 });
 
 await test("requests are listed newest first, keyed, of one action or of all", async (t) => {
@@ -59,11 +59,11 @@ await test("requests are listed newest first, keyed, of one action or of all", a
     purges.data.map(({ purge }: { purge: { input: { seconds: number } } }) => purge.input.seconds),
     [3, 2],
   );
-  const cursor = String(purges.paging.next_cursor);
+  const cursor = purges.paging.next_cursor;
   const rest = (await call("GET", `${ACTIONS}/purge?limit=2&next_cursor=${cursor}`)).json;
   t.same(rest.data[0].purge.input.seconds, 1);
   t.equal(rest.paging.next_cursor, "");
-  const back = `${ACTIONS}/purge?limit=2&previous_cursor=${String(rest.paging.previous_cursor)}`;
+  const back = `${ACTIONS}/purge?limit=2&previous_cursor=${rest.paging.previous_cursor}`;
   t.same((await call("GET", back)).json.data, purges.data);
 });
 
@@ -98,7 +98,7 @@ await test("a request or report of another shape is refused", async (t) => {
   await call("POST", "/A/things", { json: BOILER });
   const made = await call("POST", `${ACTIONS}/purge`, { json: { purge: { input: {} } } });
   for (const [method, path, json, code] of REFUSED) {
-    const target = path === "ID" ? String(made.json.purge.href) : ACTIONS + path;
+    const target = path === "ID" ? made.json.purge.href : ACTIONS + path;
     const reply = await call(method, target, { json });
     t.equal(reply.json.code, code, `${method} ${path} ${JSON.stringify(json)}`);
   }
@@ -121,7 +121,7 @@ await test("a request has a tag that moves with it", async (t) => {
 await test("a Thing holds a bounded number of unfinished requests", async (t) => {
   const { call } = await startGateway(t, { limits: { pending_actions_per_thing: 2 } });
   await call("POST", "/A/things", { json: BOILER });
-  const request = () => call("POST", `${ACTIONS}/reset`, { json: { reset: {} } });
+  const request = async () => call("POST", `${ACTIONS}/reset`, { json: { reset: {} } });
   await request();
   const second = await request();
   t.equal((await request()).json.code, "limit-reached");

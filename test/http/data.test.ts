@@ -10,19 +10,19 @@ await test("raw data is stored, echoed and listed newest first, by Thing, source
   });
   const uids: string[] = [];
   for (const id of ["x", "y", "z"]) {
-    uids.push(String((await call("PUT", `/A/things/${id}`, { json: {} })).json.uid));
+    uids.push((await call("PUT", `/A/things/${id}`, { json: {} })).json.uid);
   }
   const posted = await call("POST", "/A/data/x", { json: { n: 0, nested: { a: [1] } } });
   t.equal(posted.status, 201);
-  t.same(Object.keys(posted.json as object), ["at", "id", "source"]);
+  t.same(Object.keys(posted.json), ["at", "id", "source"]);
   t.equal(posted.json.source, "x");
-  t.equal(posted.headers.get("location"), `/A/data/x/${String(posted.json.id)}`);
+  t.equal(posted.headers.get("location"), `/A/data/x/${posted.json.id}`);
   t.match(published.at(-1), { topic: "A/data/x", payload: '{"n":0,"nested":{"a":[1]}}' });
   for (seconds = 1; seconds <= 4; seconds += 1) {
     const id = seconds % 2 === 0 ? "x" : "y";
     await call("POST", `/A/data/${id}`, { json: { n: seconds } });
   }
-  const read = await call("GET", `/A/data/x/${String(posted.json.id)}`);
+  const read = await call("GET", `/A/data/x/${posted.json.id}`);
   t.same(read.json, {
     at: "2024-05-01T00:00:00.000Z",
     id: posted.json.id,
@@ -34,7 +34,7 @@ await test("raw data is stored, echoed and listed newest first, by Thing, source
   const at = (second: number): string => new Date(DAY + second * 1000).toISOString();
   const listed = async (path: string) => {
     const { status, json } = await call("GET", path);
-    if (status !== 200) return json.code as string;
+    if (status !== 200) return json.code;
     return (json.data as { content: { n: number } }[]).map(({ content }) => content.n).join(" ");
   };
   const rows: readonly (readonly [path: string, expected: string])[] = [
@@ -56,11 +56,11 @@ await test("raw data is stored, echoed and listed newest first, by Thing, source
     ["/A/data/x?source[]=x", "invalid-parameter"],
     ["/A/data/none", "unknown-thing"],
     ["/A/data/x/7", "not-found"],
-    [`/A/data/y/${String(posted.json.id)}`, "not-found"],
+    [`/A/data/y/${posted.json.id}`, "not-found"],
   ];
   for (const [path, expected] of rows) t.equal(await listed(path), expected, path);
   const first = (await call("GET", "/A/data?limit=2")).json.paging.next_cursor;
-  t.equal(await listed(`/A/data?limit=2&next_cursor=${String(first)}`), "2 1");
+  t.equal(await listed(`/A/data?limit=2&next_cursor=${first}`), "2 1");
 });
 
 await test("what is no object, or too large, is no datum", async (t) => {

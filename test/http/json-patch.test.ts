@@ -140,7 +140,7 @@ await test("PATCH of a Thing takes a JSON Patch by its media type", async (t) =>
   const { call } = await startGateway(t);
   await call("POST", "/A/things", { json: BOILER });
   const headers = { "content-type": "application/json-patch+json" };
-  const patch = (operations: unknown) =>
+  const patch = async (operations: unknown) =>
     call("PATCH", "/A/things/boiler", { body: JSON.stringify(operations), headers });
   const added = await patch([
     { op: "test", path: "/title", value: "Boiler" },

@@ -88,7 +88,7 @@ await test("JSON is taken under the names that real clients give it", async (t) 
   const { call } = await startGateway(t);
   await call("POST", "/A/things", { json: BOILER });
   const path = "/A/things/boiler/properties/target";
-  const put = (type: string | undefined) =>
+  const put = async (type: string | undefined) =>
     call("PUT", path, {
       body: new TextEncoder().encode('{"target":1}'),
       headers: type === undefined ? {} : { "content-type": type },
