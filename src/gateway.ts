@@ -105,6 +105,7 @@ async function startOn(config: Config, deps: GatewayDeps, store: Store): Promise
     ]);
   };
   try {
+    await mqtt.start();
     const mqttPort = await mqtt.listen();
     http = await startHttp(
       {

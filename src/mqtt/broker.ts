@@ -69,7 +69,7 @@ export class MqttBroker {
     this.#connectRate = new AddressRate(clock, limits.connects_per_minute_per_address);
     this.#failureRate = new AddressRate(clock, limits.login_failures_per_minute_per_address);
     this.#gateDeps = this.#makeGateDeps();
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#server = createServer({ noDelay: true }, (socket) => this.accept(socket));
   }
 
   /** Counters for the gateway's description. */
@@ -116,8 +116,8 @@ export class MqttBroker {
     for (const session of this.#parts.sessions.all()) session.queue.pump();
   }
 
-  /** @returns the port, once clients are served. */
-  async listen(): Promise<number> {
+  /** Makes aedes, and begins with what happens by itself. Connections can be accepted then. */
+  async start(): Promise<void> {
     const { store } = this.#deps;
     this.#parts.outbound.start(this.#deps);
     this.#aedes = await Aedes.createBroker({
@@ -141,6 +141,15 @@ export class MqttBroker {
     this.#aedes.on("clientError", (client, error) => {
       this.#deps.log.debug("mqtt.client_error", { clientId: client.id, error: error.message });
     });
+    store.writability.onChange((refusal) => {
+      for (const gate of [...this.#gates]) gate.onWritability(refusal === undefined);
+    });
+    this.#parts.wills.start();
+    this.#parts.sessions.startExpiry();
+  }
+
+  /** @returns the port, once clients are served on it. */
+  async listen(): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject);
       const { host, port } = this.#options;
@@ -150,11 +159,6 @@ export class MqttBroker {
       });
     });
     this.#server.on("error", this.#options.onFatal);
-    store.writability.onChange((refusal) => {
-      for (const gate of [...this.#gates]) gate.onWritability(refusal === undefined);
-    });
-    this.#parts.wills.start();
-    this.#parts.sessions.startExpiry();
     const address = this.#server.address();
     return typeof address === "object" && address !== null ? address.port : this.#options.port;
   }
@@ -172,7 +176,8 @@ export class MqttBroker {
     await new Promise<void>((resolve) => aedes.close(() => resolve()));
   }
 
-  #accept(socket: Socket): void {
+  /** Serves a connection, unless there are too many. */
+  accept(socket: Socket): void {
     const address = socket.remoteAddress ?? "";
     const { connections, connections_per_address: perAddress } = this.#deps.limits;
     const ofAddress = this.#byAddress.get(address) ?? 0;

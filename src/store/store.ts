@@ -69,8 +69,14 @@ const FORMAT = 1;
  * @throws GatewayError `storage-failed`: it is locked, damaged, or of a newer version.
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
+  const store = await openStoreOn(await openDatabase(options.path), options);
+  markAsMade(options.path);
+  return store;
+}
+
+/** As `openStore`, on a database that is open: the simulation has its own. */
+export async function openStoreOn(database: Database, options: StoreOptions): Promise<Store> {
   const { clock, random } = options;
-  const database = await openDatabase(options.path);
   const before: { write: () => number } = { write: () => 0 };
   const { commit, writability, space } = makeCommit(options, database, () => before.write());
   try {
@@ -107,7 +113,6 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await requests.load();
     const gatewayId = remembered(commit, "gateway", () => ids.next());
     await commit.flushed();
-    markAsMade(options.path);
     return {
       ...tables,
       database,
