@@ -8,8 +8,8 @@ import { errorsTopic, parseInboundTopic } from "../thing/topics.ts";
 const MINUTE_MS = 60_000;
 /** Publishers whose rate is remembered; beyond it all begin a new minute. */
 const PUBLISHERS_MAX = 10_000;
-/** Characters of the publisher's topic that a report repeats: devices have small buffers. */
-const TOPIC_LENGTH_MAX = 256;
+/** UTF-16 units of each text in a report, which may repeat the topic: devices have small buffers. */
+const TEXT_LENGTH_MAX = 256;
 
 /**
  * Publishes that were refused: acknowledged, dropped, counted by reason, and told on the Thing's
@@ -44,9 +44,9 @@ export class Refusals {
     const thing = this.#deps.store.things.find(parsed.account, parsed.thing);
     if (thing === undefined || !touchesThing(principal, thing)) return;
     const report = {
-      topic: topic.length > TOPIC_LENGTH_MAX ? `${topic.slice(0, TOPIC_LENGTH_MAX)}…` : topic,
+      topic: shortened(topic),
       code,
-      detail: message,
+      detail: shortened(message),
       timestamp: formatTime(this.#deps.clock.wallMs()),
     };
     this.#deps.publish({
@@ -68,6 +68,11 @@ export class Refusals {
     this.#reported.set(publisher, { minute, count: 1 });
     return true;
   }
+}
+
+function shortened(text: string): string {
+  if (text.length <= TEXT_LENGTH_MAX) return text;
+  return `${text.slice(0, TEXT_LENGTH_MAX).toWellFormed()}…`;
 }
 
 /** `set/{account}/things/{thing}` of a topic that goes on in an unknown way. */
