@@ -35,7 +35,7 @@ await test("letters are drawn evenly: bytes beyond the last whole multiple are t
   const expected = (5_000 * 11) / 36;
   t.equal(counts.size, 36);
   for (const [letter, count] of counts) {
-    t.ok(Math.abs(count - expected) < 6 * Math.sqrt(expected), `${letter}: ${count}`);
+    t.ok(Math.abs(count - expected) < 4 * Math.sqrt(expected), `${letter}: ${count}`);
   }
   t.end();
 });

@@ -166,6 +166,14 @@ await test("a property may be called __proto__, and so may a member of its value
   t.equal(({} as { readonly polluted?: unknown }).polluted, undefined);
 });
 
+await test("a member of Object.prototype is no member of a payload", async (t) => {
+  const harness = await setup.startHarness(t);
+  setup.makeBoiler(harness, { id: "boiler", properties: { constructor: {}, toString: {} } });
+  t.equal(setup.refusalOf(() => set(harness, "constructor", {})).code, "malformed");
+  t.equal(setup.refusalOf(() => set(harness, "toString", { constructor: 1 })).code, "malformed");
+  t.same(set(harness, "constructor", { constructor: 1 }).values, { constructor: 1 });
+});
+
 await test("several values are one change and one status each", async (t) => {
   const harness = await setup.startHarness(t);
   setup.makeBoiler(harness);

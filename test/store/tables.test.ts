@@ -158,6 +158,7 @@ await test("credentials are there as before after a restart, found by ULID and b
   const gone: Credential = { ...plain, ulid: "01J00000000000000000000003", username: "gone" };
   for (const credential of [full, plain, gone]) credentials.put(credential);
   credentials.put({ ...plain, username: "renamed" });
+  t.equal(credentials.byUsername("device"), undefined, "the old name is free at once");
   credentials.delete(gone);
   await opened.reopen();
   const { credentials: now } = opened.store;
