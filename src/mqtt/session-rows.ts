@@ -157,7 +157,10 @@ export type MqttRows = {
   readonly retained: readonly Pick<Message, "topic" | "payload" | "qos">[];
 };
 
-export async function readMqttRows(database: Database, commit: Commit): Promise<MqttRows> {
+export async function readMqttRows(
+  database: Database,
+  commit: Pick<Commit, "read">,
+): Promise<MqttRows> {
   const [sessions, queued, incoming, wills, retained] = await Promise.all(
     ["s", "q", "i", "w", "r"].map(async (letter) => rowsOf(database, under(letter))),
   );
