@@ -56,6 +56,7 @@ export function maySubscribe(store: Found, principal: Principal, filter: string)
   if (principal.kind !== "credential" || filter.startsWith("$")) return false;
   return principal.grants.some((grant) => {
     if (grant.entity === "topics") {
+      if (isReservedTree(filter)) return false; // No free topic, however wide the pattern.
       return grant.patterns.some(({ sub }) => sub !== "" && isFilterWithin(filter, sub));
     }
     const things = thingLevels(store, principal.account, grant);
