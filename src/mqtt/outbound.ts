@@ -80,7 +80,9 @@ export class Outbound {
     });
     const owed: Owed[] = [];
     for (const message of messages) {
-      const counter = session.queue.offer(message, atMost(message.qos, qos), { volatile: true });
+      const asked = atMost(message.qos, qos);
+      // Of QoS 2 the id must outlive the gateway: the client takes another message for a repetition.
+      const counter = session.queue.offer(message, asked, { volatile: asked !== 2 });
       if (counter !== undefined) owed.push({ session, counter });
     }
     // While the disk takes nothing a reader is shown what there is, as over HTTP. A store that has

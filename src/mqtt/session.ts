@@ -39,6 +39,10 @@ type Entry = {
   packetId: number;
   /** QoS 2: PUBREC has come, PUBCOMP has not. */
   isReceived: boolean;
+  /** Its packet id is in its row. */
+  isIdStored: boolean;
+  /** It was in flight when the gateway ended, or may have been: it goes with DUP [MQTT-3.3.1-1]. */
+  readonly mayHaveBeenSent: boolean;
 };
 
 const PUBREL = 0x62;
@@ -61,7 +65,6 @@ export class SessionQueue {
   readonly #inFlight = new Map<number, Entry>();
   #outlet: Outlet | undefined;
   #lastCounter = 0;
-  #lastPacketId = 0;
   #bytes = 0;
 
   constructor(deps: SessionDeps, persistentAs: number | undefined) {
@@ -74,8 +77,11 @@ export class SessionQueue {
     return { messages: this.#waiting.size + this.#inFlight.size, bytes: this.#bytes };
   }
 
-  /** Takes back a row found on disk at the start. */
-  restore(counter: number, row: QueuedRow, bytes: number): void {
+  /**
+   * Takes back a row found on disk at the start, in order. `wasConnected`: the gateway ended without
+   * seeing the end of the connection, so that nobody knows what was sent of the first window.
+   */
+  restore(counter: number, row: QueuedRow, bytes: number, wasConnected: boolean): void {
     const { message, packetId, isReceived } = row;
     assert(this.#persistentAs !== undefined, "a clean session has no rows");
     const entry: Entry = {
@@ -90,6 +96,8 @@ export class SessionQueue {
       isReleased: true,
       packetId,
       isReceived,
+      isIdStored: packetId !== 0,
+      mayHaveBeenSent: wasConnected && this.depth.messages < this.#deps.limits.inflight,
     };
     if (packetId === 0) this.#waiting.set(counter, entry);
     else this.#inFlight.set(packetId, entry);
@@ -117,7 +125,7 @@ export class SessionQueue {
       this.#deps.commit.put(key, writeQueued({ message: kept, packetId: 0, isReceived: false }));
     }
     const { topic, isState, request } = message;
-    const state = { isReleased: false, packetId: 0, isReceived: false };
+    const sent = { packetId: 0, isReceived: false, isIdStored: false, mayHaveBeenSent: false };
     const entry: Entry = {
       counter,
       topic,
@@ -127,7 +135,8 @@ export class SessionQueue {
       bytes,
       key,
       message: kept,
-      ...state,
+      isReleased: false,
+      ...sent,
     };
     this.#waiting.set(counter, entry);
     this.#bytes += bytes;
@@ -151,9 +160,10 @@ export class SessionQueue {
     this.pump();
   }
 
-  /** The connection is gone. QoS 0 messages go with it. */
+  /** The connection is gone. QoS 0 messages go with it; ids in use are kept [MQTT-4.4.0-1]. */
   detach(): void {
     this.#outlet = undefined;
+    for (const entry of this.#inFlight.values()) if (!entry.isIdStored) this.#store(entry);
     for (const entry of this.#waiting.values()) {
       if (entry.qos === 0) this.#forget(entry);
       else if (entry.key !== undefined && entry.isReleased) entry.message = undefined;
@@ -252,11 +262,12 @@ export class SessionQueue {
       this.#forget(entry);
       return;
     }
-    const packetId = this.#freePacketId();
+    const packetId = this.#packetIdFor(entry.counter);
     entry.packetId = packetId;
     this.#waiting.delete(entry.counter);
     this.#inFlight.set(packetId, entry);
-    const packet = encodePublish(message, { qos: entry.qos, packetId, dup: false });
+    const dup = entry.mayHaveBeenSent;
+    const packet = encodePublish(message, { qos: entry.qos, packetId, dup });
     if (entry.qos === 1) {
       outlet.send(packet);
       return;
@@ -290,6 +301,7 @@ export class SessionQueue {
     const { packetId, isReceived } = entry;
     const row = writeQueued({ message: this.#messageOf(entry), packetId, isReceived });
     this.#deps.commit.put(entry.key, row);
+    entry.isIdStored = true;
   }
 
   #forget(entry: Entry): void {
@@ -299,12 +311,14 @@ export class SessionQueue {
     if (entry.key !== undefined) this.#deps.commit.delete(entry.key);
   }
 
-  #freePacketId(): number {
-    // The window is far smaller than the ids there are, so one is free.
-    do {
-      this.#lastPacketId = this.#lastPacketId >= PACKET_ID_MAX ? 1 : this.#lastPacketId + 1;
-    } while (this.#inFlight.has(this.#lastPacketId));
-    return this.#lastPacketId;
+  /**
+   * From the counter, which is in the key of the row: after a crash, too, a message goes with the id
+   * it had. The window is far smaller than the ids there are, so one is free.
+   */
+  #packetIdFor(counter: number): number {
+    let packetId = ((counter - 1) % PACKET_ID_MAX) + 1;
+    while (this.#inFlight.has(packetId)) packetId = (packetId % PACKET_ID_MAX) + 1;
+    return packetId;
   }
 }
 

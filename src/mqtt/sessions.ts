@@ -62,6 +62,7 @@ export class Sessions {
     this.#deps = deps;
     this.#lastNumber = rows.lastSession;
     const byNumber = new Map<number, Session>();
+    const wereConnected = new Set<number>();
     for (const { number, row } of rows.sessions) {
       const session = this.#make(row.clientId, row.credential, number);
       session.leftAtAgeMs = row.leftAtAgeMs ?? deps.store.retention.ageMs;
@@ -69,9 +70,11 @@ export class Sessions {
         this.#add(session, filter, qos, filterById(deps.store, filter));
       }
       byNumber.set(number, session);
+      if (row.leftAtAgeMs === undefined) wereConnected.add(number);
     }
     for (const { session, counter, row, bytes } of rows.queued) {
-      byNumber.get(session)?.queue.restore(counter, row, bytes);
+      const { queue } = byNumber.get(session) ?? {};
+      queue?.restore(counter, row, bytes, wereConnected.has(session));
     }
     for (const { session, packetId } of rows.incoming)
       byNumber.get(session)?.incoming.add(packetId);

@@ -64,13 +64,18 @@ export class Bench {
     return outbox;
   }
 
-  /** As after a restart: a new queue from the rows on disk. */
-  restart(): void {
+  /** As after a restart: a new queue from the rows on disk. `wasConnected`: after a crash. */
+  restart(wasConnected = false): void {
     this.queue = new SessionQueue(this.deps, SESSION);
     const keys = [...this.commit.stored.keys()].filter((key) => key.includes("!q:")).sort();
     keys.forEach((key) => {
       const row = this.commit.stored.get(key) ?? "";
-      this.queue.restore(Number.parseInt(key.slice(-11), 32), readQueued(row), row.length);
+      this.queue.restore(
+        Number.parseInt(key.slice(-11), 32),
+        readQueued(row),
+        row.length,
+        wasConnected,
+      );
     });
   }
 

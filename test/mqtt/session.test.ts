@@ -107,25 +107,31 @@ await test("what was in flight is sent again first, with DUP and its id, after a
   t.end();
 });
 
-await test("after a restart the queue is there in its order, and QoS 2 keeps its ids", (t) => {
+await test("after a restart the queue is there in its order, and what was in flight keeps its ids", (t) => {
   const bench = new Bench();
   const before = bench.attach();
   for (const payload of ["1", "2"]) bench.offer("a", payload);
   bench.offer("a", "3", { qos: 2 });
   bench.offer("a", "4", { qos: 2 });
   bench.sync();
-  const [third, fourth] = before.publishes.filter(({ qos }) => qos === 2);
+  const [first, second, third, fourth] = before.publishes;
   bench.queue.receive(fourth!.messageId!);
   bench.queue.detach();
   for (let index = 5; index < 45; index += 1) bench.offer("a", String(index));
   bench.sync();
   bench.restart();
   const after = bench.attach();
-  t.match(after.packets.slice(0, 2), [
+  t.match(after.packets.slice(0, 5), [
+    { cmd: "publish", payload: Buffer.from("1"), dup: true, messageId: first!.messageId },
+    { cmd: "publish", payload: Buffer.from("2"), dup: true, messageId: second!.messageId },
     { cmd: "publish", payload: Buffer.from("3"), dup: true, messageId: third!.messageId },
     { cmd: "pubrel", messageId: fourth!.messageId },
+    { cmd: "publish", payload: Buffer.from("5"), dup: false },
   ]);
-  t.same(after.payloads.slice(1), ["1", "2", ...Array.from({ length: 40 }, (_, i) => `${i + 5}`)]);
+  t.same(
+    after.payloads.slice(3),
+    Array.from({ length: 40 }, (_, i) => `${i + 5}`),
+  );
   const ids = after.publishes.map(({ messageId }) => messageId);
   t.equal(new Set([...ids, fourth!.messageId]).size, ids.length + 1, "no id is in use twice");
   for (const id of ids) bench.queue.acknowledge(id!);
@@ -133,6 +139,29 @@ await test("after a restart the queue is there in its order, and QoS 2 keeps its
   bench.queue.complete(fourth!.messageId!);
   bench.sync();
   t.equal(bench.rows, 0, "and nothing is left on disk");
+  t.end();
+});
+
+await test("after a crash what may have been sent goes with the id it had, and with DUP", (t) => {
+  const bench = new Bench({ inflight: 3 });
+  const before = bench.attach();
+  for (const payload of ["1", "2", "3", "4"]) bench.offer("a", payload);
+  bench.sync();
+  const [first, second, third] = before.publishes.map(({ messageId }) => messageId!);
+  bench.queue.acknowledge(first!);
+  bench.sync();
+  bench.restart(true);
+  const after = bench.attach();
+  const [, , , fourth] = before.publishes.map(({ messageId }) => messageId!);
+  t.match(after.publishes, [
+    { payload: Buffer.from("2"), dup: true, messageId: second },
+    { payload: Buffer.from("3"), dup: true, messageId: third },
+    { payload: Buffer.from("4"), dup: true, messageId: fourth },
+  ]);
+  bench.offer("a", "5");
+  bench.sync();
+  bench.queue.acknowledge(second!);
+  t.match(after.publishes[3], { payload: Buffer.from("5"), dup: false });
   t.end();
 });
 
