@@ -121,6 +121,24 @@ export class Commit {
     }
   }
 
+  /**
+   * Writes what was put so far. What is put later is not written, and whoever waits for it is told
+   * `stopping`: a late write must not take for a fault of the disk that the database is closed.
+   * @throws GatewayError as `flushed`.
+   */
+  async close(): Promise<void> {
+    try {
+      while (
+        this.#failure === undefined &&
+        (this.#open.rows.size > 0 || this.#inFlight !== undefined)
+      ) {
+        await this.flushed();
+      }
+    } finally {
+      this.#failure ??= new GatewayError("stopping", "the store is closed");
+    }
+  }
+
   #set(key: string, value: string | undefined): void {
     // After a failure nothing is written, and `settled` tells everybody so.
     if (this.#failure !== undefined) return;
@@ -164,6 +182,7 @@ export class Commit {
           this.#fail(failureOf(hopeless));
           return;
         }
+        if (this.#failure !== undefined) return; // It was closed while it could not write.
       }
     }
     this.#options.writability.setStall(undefined);

@@ -163,7 +163,7 @@ async function closeStore(database: Database, commit: Commit, retention: Retenti
   await retention.stop();
   if (database.status !== "open") return;
   try {
-    await commit.flushed();
+    await commit.close();
   } finally {
     await database.close();
   }

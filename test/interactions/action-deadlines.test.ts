@@ -123,7 +123,7 @@ await test("after a restart within one boot the time goes on, known or not", asy
   clock.synced = false;
   const request = started.request({ timeout: 3_600 });
   clock.advance(HOUR / 2);
-  await started.harness.deps.store.commit.flushed();
+  started.deadlines.stop();
   await started.harness.restart();
   const deadlines = new ActionDeadlines(started.harness.deps, () => undefined);
   t.equal(deadlines.deliverability(1, "stop", request.moment), "deliver");

@@ -249,3 +249,30 @@ await test("a batch that waits for company takes what comes meanwhile", async (t
   await flushed;
   t.same([...(database.batches[0]?.keys() ?? [])], ["a", "b"]);
 });
+
+await test("a close writes what was put, and tells whoever comes later that it is stopping", async (t) => {
+  const { database, commit, failures } = makeCommit();
+  const log: string[] = [];
+  const named = logger(log);
+  commit.put("a", "1");
+  commit.settled(named("before"));
+  const closed = commit.close();
+  await nextTurn();
+  commit.put("b", "1");
+  commit.settled(named("during"));
+  database.end();
+  await nextTurn();
+  await nextTurn();
+  database.end();
+  await closed;
+  commit.put("c", "1");
+  commit.settled(named("after"));
+  t.same(log, ["before", "during", "after stopping"]);
+  await t.rejects(commit.flushed(), { code: "stopping" });
+  await nextTurn();
+  await nextTurn();
+  t.same([...database.stored.keys()], ["a", "b"]);
+  t.equal(database.inFlight, 0);
+  t.same(failures, [], "no fault of the store");
+  await t.resolves(commit.close());
+});

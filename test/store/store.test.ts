@@ -58,6 +58,17 @@ await test("what was put before a close is there afterwards, and a second close 
   await again.close();
 });
 
+await test("a store that is closed stays closed, whoever still puts something", async (t) => {
+  const path = folder(t);
+  const failures: GatewayError[] = [];
+  const store = await open(path, failures);
+  await store.close();
+  store.commit.put("z:late", "1");
+  await t.rejects(store.commit.flushed(), { code: "stopping" });
+  t.equal(store.database.status, "closed");
+  t.same(failures, []);
+});
+
 await test("a store that is open elsewhere is not opened", async (t) => {
   const path = folder(t);
   const store = await open(path);
