@@ -64,6 +64,7 @@ const payloadSchema = {
 
 const queuedSchema = z.object({
   ...payloadSchema,
+  retain: z.literal(true).exactOptional(),
   isState: z.literal(true).exactOptional(),
   request: z
     .object({
@@ -72,7 +73,7 @@ const queuedSchema = z.object({
       moment: z.object({ at: z.number(), sequence: z.number() }),
     })
     .exactOptional(),
-  /** QoS 2 only: a retransmission after a restart must keep its id [MQTT-4.3.3-1]. */
+  /** It was sent: again it goes with the id it had [MQTT-4.4.0-1]. */
   packetId: z.number().exactOptional(),
   /** PUBREC has come: only the id is still owed. */
   isReceived: z.literal(true).exactOptional(),
@@ -88,6 +89,7 @@ export function writeQueued(row: QueuedRow): string {
   const { message, packetId, isReceived } = row;
   const value: z.infer<typeof queuedSchema> = {
     ...writeMessage(message),
+    ...(message.retain ? { retain: true } : {}),
     ...(message.isState ? { isState: true } : {}),
     ...(message.request === undefined ? {} : { request: message.request }),
     ...(packetId === 0 ? {} : { packetId }),
@@ -97,8 +99,11 @@ export function writeQueued(row: QueuedRow): string {
 }
 
 export function readQueued(row: string): QueuedRow {
-  const { isState, request, packetId, isReceived, ...rest } = queuedSchema.parse(JSON.parse(row));
-  const message = { ...readMessage(rest), isState: isState === true, request, retain: false };
+  const { retain, isState, request, packetId, isReceived, ...rest } = queuedSchema.parse(
+    JSON.parse(row),
+  );
+  const flags = { retain: retain === true, isState: isState === true };
+  const message = { ...readMessage(rest), ...flags, request };
   return { message, packetId: packetId ?? 0, isReceived: isReceived === true };
 }
 
