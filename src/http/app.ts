@@ -45,7 +45,7 @@ export function makeApp(deps: HttpDeps, state: AppState): Koa {
     const ms = deps.clock.monotonicMs() - startedMs;
     deps.log.debug("http.request", { requestId, method, path, status, ms });
   });
-  const router = makeRouter(edge, makeRoutes(deps.clock, failures));
+  const router = makeRouter(edge, makeRoutes(failures));
   app.use(router.routes());
   app.use(async (context) => answerUnrouted(edge, context));
   return app;

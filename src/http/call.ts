@@ -10,7 +10,7 @@ import type { Query } from "./query.ts";
 export type HttpDeps = InteractionDeps & {
   readonly name: string;
   readonly version: string;
-  /** State of store, broker and uplinks, for GET /gateway. */
+  /** Id, uptime and the state of store, broker and uplinks, for GET /gateway. */
   readonly describeGateway: () => JsonObject;
   readonly isReady: () => boolean;
   /** Where MQTT listens, for the forms of a Thing Description; absent: they lead to HTTP only. */

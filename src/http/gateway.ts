@@ -1,23 +1,16 @@
-import type { Clock } from "../clock.ts";
 import { authoriseInGateway } from "../interactions/authorise.ts";
 import type { Answer, AuthorisedCall, Call, Route } from "./call.ts";
 
-export function makeGatewayRoutes(clock: Pick<Clock, "monotonicMs">): readonly Route[] {
-  const startedMs = clock.monotonicMs();
-  const getGateway = (call: AuthorisedCall): Answer => {
-    authoriseInGateway(call.principal, "gateway.read");
-    const { name, version, store, describeGateway } = call.deps;
-    const uptime = Math.floor((clock.monotonicMs() - startedMs) / 1000);
-    return {
-      status: 200,
-      body: { name, version, id: store.gatewayId, uptime_s: uptime, ...describeGateway() },
-    };
-  };
-  return [
-    { method: "GET", path: "/gateway", scopes: ["gateway.read"], answer: getGateway },
-    { method: "GET", path: "/healthz", scopes: "none", isStatic: true, answer: getHealth },
-    { method: "GET", path: "/readyz", scopes: "none", isStatic: true, answer: getReadiness },
-  ];
+export const gatewayRoutes: readonly Route[] = [
+  { method: "GET", path: "/gateway", scopes: ["gateway.read"], answer: getGateway },
+  { method: "GET", path: "/healthz", scopes: "none", isStatic: true, answer: getHealth },
+  { method: "GET", path: "/readyz", scopes: "none", isStatic: true, answer: getReadiness },
+];
+
+function getGateway(call: AuthorisedCall): Answer {
+  authoriseInGateway(call.principal, "gateway.read");
+  const { name, version, describeGateway } = call.deps;
+  return { status: 200, body: { name, version, ...describeGateway() } };
 }
 
 /** The process lives and takes turns. */

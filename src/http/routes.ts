@@ -1,4 +1,3 @@
-import type { Clock } from "../clock.ts";
 import { accountRoutes } from "./accounts.ts";
 import { actionRoutes } from "./actions.ts";
 import type { Route } from "./call.ts";
@@ -6,7 +5,7 @@ import { clientRoutes } from "./clients.ts";
 import { credentialRoutes } from "./credentials.ts";
 import { dataRoutes } from "./data.ts";
 import { eventRoutes } from "./events.ts";
-import { makeGatewayRoutes } from "./gateway.ts";
+import { gatewayRoutes } from "./gateway.ts";
 import type { LoginFailures } from "./login-failures.ts";
 import { makeOauthRoutes } from "./oauth2.ts";
 import { problemRoutes } from "./problems.ts";
@@ -16,10 +15,7 @@ import { thingRoutes } from "./things.ts";
 import { tokenRoutes } from "./tokens.ts";
 
 /** Every route there is, those of values first. `docs/http-api.md` has a row for each (tested). */
-export function makeRoutes(
-  clock: Pick<Clock, "monotonicMs">,
-  failures: LoginFailures,
-): readonly Route[] {
+export function makeRoutes(failures: LoginFailures): readonly Route[] {
   return [
     ...propertyRoutes,
     ...actionRoutes,
@@ -32,7 +28,7 @@ export function makeRoutes(
     ...accountRoutes,
     ...tokenRoutes,
     ...makeOauthRoutes(failures),
-    ...makeGatewayRoutes(clock),
+    ...gatewayRoutes,
     ...problemRoutes,
   ];
 }

@@ -6,8 +6,7 @@ import { createClient } from "../../src/interactions/tokens.ts";
 import { SCOPES, type Scope } from "../../src/thing/access.ts";
 import { basic, BOILER, startGateway } from "./harness.ts";
 
-const clock = { monotonicMs: () => 0 };
-const ROUTES = makeRoutes(clock, new LoginFailures(0, clock));
+const ROUTES = makeRoutes(new LoginFailures(0, { monotonicMs: () => 0 }));
 
 function pathOf({ path }: Route, account = "A"): string {
   return path.replace(":account", account).replace(":thing", "boiler").replace(/:\w+/g, "target");

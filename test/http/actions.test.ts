@@ -56,12 +56,12 @@ await test("requests are listed newest first, keyed, of one action or of all", a
   );
   const purges = (await call("GET", `${ACTIONS}/purge?limit=2`)).json;
   t.same(
-    purges.data.map(({ purge }: { purge: { input: { seconds: number } } }) => purge.input.seconds),
+    purges.data.map(({ purge }) => purge.input.seconds),
     [3, 2],
   );
   const cursor = purges.paging.next_cursor;
   const rest = (await call("GET", `${ACTIONS}/purge?limit=2&next_cursor=${cursor}`)).json;
-  t.same(rest.data[0].purge.input.seconds, 1);
+  t.equal(rest.data[0]?.purge.input.seconds, 1);
   t.equal(rest.paging.next_cursor, "");
   const back = `${ACTIONS}/purge?limit=2&previous_cursor=${rest.paging.previous_cursor}`;
   t.same((await call("GET", back)).json.data, purges.data);

@@ -35,7 +35,7 @@ await test("raw data is stored, echoed and listed newest first, by Thing, source
   const listed = async (path: string) => {
     const { status, json } = await call("GET", path);
     if (status !== 200) return json.code;
-    return (json.data as { content: { n: number } }[]).map(({ content }) => content.n).join(" ");
+    return json.data.map(({ content }) => content.n).join(" ");
   };
   const rows: readonly (readonly [path: string, expected: string])[] = [
     ["/A/data/x", "4 2 0"],

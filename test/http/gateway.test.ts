@@ -10,7 +10,7 @@ await test("accounts are made, described, listed and deleted", async (t) => {
   const again = await call("PUT", "/gateway/accounts/hall-7");
   t.equal(again.status, 200, "no body is an empty one");
   t.equal(again.json.created, made.json.created);
-  const names = (await call("GET", "/gateway/accounts")).json.data as { account: string }[];
+  const names = (await call("GET", "/gateway/accounts")).json.data;
   t.same(
     names.map(({ account }) => account),
     ["A", "B", "hall-7"],
@@ -141,18 +141,11 @@ await test("clients are made, listed and deleted with the tokens they were issue
 });
 
 await test("GET /gateway says what runs; health needs no token and gives no details", async (t) => {
-  let now = 0;
   let ready = false;
-  const { call } = await startGateway(t, {
-    clock: { monotonicMs: () => now },
-    deps: { isReady: () => ready },
-  });
-  now = 5_900;
-  t.match((await call("GET", "/gateway")).json, {
+  const { call } = await startGateway(t, { deps: { isReady: () => ready } });
+  t.same((await call("GET", "/gateway")).json, {
     name: "sluice",
     version: "9.9.9",
-    id: /^[0-9A-Z]{26}$/,
-    uptime_s: 5,
     store: { state: "open" },
     broker: {},
     uplinks: [],

@@ -15,12 +15,19 @@ import { SCOPES, type Scope } from "../../src/thing/access.ts";
 import type { JsonObject } from "../../src/thing/json.ts";
 
 type Members = Readonly<Record<string, unknown>>;
-type Interaction = { readonly href: string; readonly status: string; readonly input: Members };
+type Interaction = {
+  readonly href: string;
+  readonly status: string;
+  readonly timeCompleted: string;
+  readonly input: { readonly seconds: number };
+};
 
 /** Every member that a test looks at in some answer; which of them are there is what it tests. */
 export type Body = Readonly<
   Record<
     | "access_token"
+    | "account"
+    | "at"
     | "client_id"
     | "client_secret"
     | "code"
@@ -42,15 +49,9 @@ export type Body = Readonly<
     string
   >
 > &
-  Readonly<Record<"actions" | "content" | "events" | "properties", Members>> &
-  Readonly<
-    Record<
-      "alarm" | "purge" | "reset",
-      Interaction & {
-        readonly timeCompleted: string;
-      }
-    >
-  > & {
+  Readonly<Record<"actions" | "events" | "properties", Members>> &
+  Readonly<Record<"alarm" | "purge" | "reset", Interaction>> & {
+    readonly content: { readonly n: number };
     readonly enabled: boolean;
     readonly resources: unknown;
     readonly things: number;

@@ -20,8 +20,7 @@ async function withThings(gateway: Gateway): Promise<void> {
   }
 }
 
-const idsOf = ({ json }: Reply): readonly string[] =>
-  (json.data as { id: string }[]).map(({ id }) => id);
+const idsOf = ({ json }: Reply): readonly string[] => json.data.map(({ id }) => id);
 
 const LISTED: readonly (readonly [query: string, ids: string])[] = [
   ["", "c a b d"],
