@@ -149,6 +149,8 @@ export const FIXED_LIMITS = {
   willGraceMs: 60_000,
   /** Time to live of an action request that names none: 24 h, in seconds. */
   actionTimeToLiveS: 86_400,
+  /** Access tokens of one client that are good at once; the oldest end first. */
+  accessTokensPerClientMax: 50,
   /** Life of an access token from /oauth2/token, in seconds. */
   accessTokenLifeS: 3_600,
 } as const;

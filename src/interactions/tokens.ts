@@ -108,12 +108,21 @@ export function issueAccessToken(
   const lifeS = FIXED_LIMITS.accessTokenLifeS;
   const expiresAt = deps.clock.wallMs() + lifeS * 1000;
   const { account, ulid } = client;
+  forgetOldestTokens(deps, client);
   const issued = createToken(deps, { account, scopes, expiresAt, client: ulid });
   return { ...issued, lifeS };
 }
 
 export function isScope(text: string): text is Scope {
   return SCOPES.some((scope) => scope === text);
+}
+
+/** One client must not use up the tokens of all: beyond its part its oldest ones end. */
+function forgetOldestTokens(deps: InteractionDeps, client: Client): void {
+  const { tokens } = deps.store;
+  const own = tokens.all().filter((token) => token.client === client.ulid);
+  const most = FIXED_LIMITS.accessTokensPerClientMax;
+  for (const token of own.slice(0, Math.max(0, own.length - most + 1))) tokens.delete(token);
 }
 
 function forgetExpiredTokens(deps: InteractionDeps): void {

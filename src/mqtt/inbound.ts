@@ -1,4 +1,4 @@
-import { GatewayError } from "../errors.ts";
+import { ERRORS, GatewayError } from "../errors.ts";
 import { reportAction, requestAction } from "../interactions/action-invocation.ts";
 import { forbidden, type ThingRequest } from "../interactions/authorise.ts";
 import { recordData } from "../interactions/data-recording.ts";
@@ -46,7 +46,8 @@ export function takePublish(deps: InboundDeps, publish: InboundPublish): void {
   try {
     applyPublish(deps, publish);
   } catch (error) {
-    if (!(error instanceof GatewayError)) throw error;
+    // Only what is wrong with the publish is acknowledged, never what is wrong with the store.
+    if (!(error instanceof GatewayError) || ERRORS[error.code].mqtt === "withheld") throw error;
     deps.refusals.refuse(publish.principal, publish.clientId, publish.topic, error);
   }
 }

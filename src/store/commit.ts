@@ -74,11 +74,18 @@ export class Commit {
     this.#set(key, undefined);
   }
 
-  /** The row as it will be once everything put so far is on disk. Synchronous. */
+  /**
+   * The row as it will be once everything put so far is on disk. Synchronous.
+   * @throws GatewayError `storage-failed` while the database is being opened again.
+   */
   read(key: string): string | undefined {
     if (this.#open.rows.has(key)) return this.#open.rows.get(key);
     if (this.#inFlight?.rows.has(key) === true) return this.#inFlight.rows.get(key);
-    return this.#database.getSync(key);
+    try {
+      return this.#database.getSync(key);
+    } catch (cause) {
+      throw new GatewayError("storage-failed", "the database cannot be read now", { cause });
+    }
   }
 
   /**
