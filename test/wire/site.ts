@@ -69,7 +69,7 @@ export class Site {
       await site.#gateway?.stop();
       rmSync(directory, { recursive: true, force: true });
     });
-    await site.#start();
+    await site.begin();
     return site;
   }
 
@@ -84,7 +84,7 @@ export class Site {
   /** Stops in order and starts again on the same store. */
   async restart(): Promise<void> {
     await this.stop();
-    await this.#start();
+    await this.begin();
   }
 
   async stop(): Promise<void> {
@@ -104,7 +104,7 @@ export class Site {
     cpSync(before, after, { recursive: true });
     await this.stop();
     this.#config = { ...this.#config, store: { ...this.#config.store, path: after } };
-    await this.#start();
+    await this.begin();
   }
 
   /** As the admin, unless a token or headers of another are given. */
@@ -158,7 +158,8 @@ export class Site {
     return this.#gateway;
   }
 
-  async #start(): Promise<void> {
+  /** Starts again after `stop`. */
+  async begin(): Promise<void> {
     const log = (event: string, fields: LogFields = {}): void => {
       this.logged.push([event, fields]);
     };
