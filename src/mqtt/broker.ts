@@ -16,9 +16,10 @@ import { SessionPersistence } from "./persistence.ts";
 import { Refusals } from "./refusals.ts";
 import { RetainedMessages } from "./retained.ts";
 import type { RequestReference } from "./message.ts";
-import { readMqttRows } from "./session-rows.ts";
+import { readMqttRows, SUBLEVEL } from "./session-rows.ts";
 import { Sessions } from "./sessions.ts";
 import { Wills } from "./wills.ts";
+import { WrittenLevel } from "./written-level.ts";
 
 export type MqttOptions = {
   readonly host: string;
@@ -123,7 +124,10 @@ export class MqttBroker {
     this.#aedes = await Aedes.createBroker({
       // New at each start and sortable.
       id: `b${String(store.boot).padStart(12, "0")}`,
-      persistence: new SessionPersistence(store.database, this.#parts.sessions),
+      persistence: new SessionPersistence(
+        new WrittenLevel(store.database, store.commit, SUBLEVEL),
+        this.#parts.sessions,
+      ),
       connectTimeout: FIXED_LIMITS.connectTimeoutMs,
       maxClientsIdLength: 65_535,
       preConnect: (client, packet, done) => {

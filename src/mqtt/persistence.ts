@@ -1,19 +1,20 @@
-import { Readable } from "node:stream";
 import AsyncLevelPersistence from "aedes-persistence-level/asyncPersistence.js";
-import type { Database } from "../store/database.ts";
-import { SUBLEVEL } from "./session-rows.ts";
 import type { Sessions } from "./sessions.ts";
+import type { WrittenLevel } from "./written-level.ts";
+
+/** To what no authorization grants. */
+const PRESENT = [{ topic: "$sluice/session", qos: 0 }] as const;
 
 /**
- * What aedes sees of the sessions. Subscriptions, queues, incoming ids and wills are written by the
- * one writer (sessions.ts, wills.ts): here aedes only learns whether a session is present, and is
- * kept from writing beside the commit.
+ * What aedes sees of the sessions: the stock persistence, writing through the one writer. Sessions,
+ * their queues and wills are kept by sessions.ts and wills.ts; from here aedes learns whether a
+ * session is present.
  */
 export class SessionPersistence extends AsyncLevelPersistence {
-  readonly #sessions: Sessions;
+  readonly #sessions: Pick<Sessions, "get">;
 
-  constructor(database: Database, sessions: Sessions) {
-    super(database.sublevel(SUBLEVEL));
+  constructor(level: WrittenLevel, sessions: Pick<Sessions, "get">) {
+    super(level);
     this.#sessions = sessions;
   }
 
@@ -24,34 +25,11 @@ export class SessionPersistence extends AsyncLevelPersistence {
 
   /**
    * aedes says "session present" when there is a stored subscription. A session counts without one
-   * [MQTT-3.2.2-2], so it gets one to a topic that no authorization grants.
+   * [MQTT-3.2.2-2], so it shows one.
    */
-  // eslint-disable-next-line @typescript-eslint/require-await -- the signature is aedes's
-  override async subscriptionsByClient({ id }: { readonly id: string }) {
-    return this.#sessions.isResumed(id) ? [{ topic: "$sluice/session", qos: 0 }] : [];
-  }
-
-  override async cleanSubscriptions(): Promise<void> {
-    // The session was made anew before aedes saw the CONNECT.
-  }
-
-  override async cleanIncoming(): Promise<void> {
-    // As above.
-  }
-
-  override outgoingStream(): Readable {
-    return Readable.from([]);
-  }
-
-  override async putWill(): Promise<void> {
-    // The will was taken out of the CONNECT.
-  }
-
-  override async delWill(): Promise<unknown> {
-    return Promise.resolve(undefined);
-  }
-
-  override streamWill(): Readable {
-    return Readable.from([]);
+  override async subscriptionsByClient(client: { readonly id: string }) {
+    const session = this.#sessions.get(client.id);
+    if (session === undefined) return super.subscriptionsByClient(client);
+    return session.isResumed ? PRESENT : [];
   }
 }

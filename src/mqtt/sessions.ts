@@ -119,10 +119,6 @@ export class Sessions {
     return this.#byClientId.get(clientId);
   }
 
-  isResumed(clientId: string): boolean {
-    return this.#byClientId.get(clientId)?.isResumed === true;
-  }
-
   all(): Iterable<Session> {
     return this.#byClientId.values();
   }
