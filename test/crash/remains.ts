@@ -1,0 +1,97 @@
+import { readMqttRows, type MqttRows } from "../../src/mqtt/session-rows.ts";
+import { parseActionRequest, type ActionRequest } from "../../src/store/action-requests.ts";
+import {
+  openChange,
+  readMark,
+  type LogMark,
+  type RecordedChange,
+} from "../../src/store/changes.ts";
+import { openDatabase, rowsOf } from "../../src/store/database.ts";
+import {
+  CHANGE_CLASSES,
+  changesOfClass,
+  everyRow,
+  momentOfKey,
+  nameOfStateKey,
+  numberOfKey,
+  sequenceOfChangeKey,
+  sourceOfHistoryKey,
+  type HistorySource,
+  type Moment,
+} from "../../src/store/keys.ts";
+
+/** What a gateway left on disk, row by row, before another start touches it. */
+export type Remains = {
+  readonly mark: LogMark;
+  /** By sequence. */
+  readonly changes: readonly RecordedChange[];
+  readonly index: readonly { readonly source: HistorySource; readonly moment: Moment }[];
+  readonly states: readonly {
+    readonly thing: number;
+    readonly name: string;
+    readonly value: unknown;
+    readonly at: number;
+    readonly sequence: number;
+  }[];
+  readonly things: ReadonlyMap<number, ThingRow>;
+  readonly requests: readonly ActionRequest[];
+  /** Keys of the rows of requests that have not finished. */
+  readonly unfinished: ReadonlyMap<string, string>;
+  readonly requestKeys: ReadonlySet<string>;
+  readonly deleted: readonly { readonly thing: number; readonly through: number }[];
+  readonly credentials: ReadonlySet<string>;
+  readonly mqtt: MqttRows;
+};
+
+export type ThingRow = { readonly id: string; readonly revision: number };
+
+/** Opens the database alone, as no start of the gateway does: nothing is written. */
+export async function readRemains(path: string): Promise<Remains> {
+  const database = await openDatabase(path);
+  try {
+    const read = (key: string): string | undefined => database.getSync(key);
+    const rows = async (range: { readonly gt: string; readonly lt: string }) =>
+      rowsOf(database, range);
+    const requests = await rows(under("r:"));
+    const changes: RecordedChange[] = [];
+    for (const of of CHANGE_CLASSES) {
+      const range = changesOfClass(of, 1, Number.MAX_SAFE_INTEGER);
+      for (const [key, row] of await database.iterator(range).all()) {
+        changes.push(openChange(of, sequenceOfChangeKey(key), row));
+      }
+    }
+    return {
+      mark: readMark(read),
+      changes: changes.sort((a, b) => a.sequence - b.sequence),
+      index: (await rows(under("h:"))).map(([key]) => {
+        const source = sourceOfHistoryKey(key);
+        return { source, moment: momentOfKey(source.of, key) };
+      }),
+      states: (await rows(everyRow.state)).map(([key, row]) => ({
+        thing: numberOfKey(key),
+        name: nameOfStateKey(key),
+        ...(JSON.parse(row) as { value: unknown; at: number; sequence: number }),
+      })),
+      things: new Map(
+        (await rows(everyRow.thing)).map(([key, row]) => [
+          numberOfKey(key),
+          JSON.parse(row) as ThingRow,
+        ]),
+      ),
+      requests: requests.map(([, row]) => parseActionRequest(row)),
+      requestKeys: new Set(requests.map(([key]) => key)),
+      unfinished: new Map(await rows(everyRow.unfinishedRequest)),
+      deleted: (await rows(everyRow.deletedRows)).map(
+        ([, row]) => JSON.parse(row) as { thing: number; through: number },
+      ),
+      credentials: new Set((await rows(everyRow.credential)).map(([key]) => key.slice(2))),
+      mqtt: await readMqttRows(database, { read }),
+    };
+  } finally {
+    await database.close();
+  }
+}
+
+function under(prefix: "h:" | "r:") {
+  return { gt: prefix, lt: prefix.replace(":", ";") };
+}
