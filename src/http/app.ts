@@ -251,8 +251,6 @@ const SECURITY_HEADERS = {
 function prepare(context: Koa.Context, requestId: string): void {
   context.set(SECURITY_HEADERS);
   context.set("X-Request-Id", requestId);
-  // Until the body is asked for, what follows the head of the request is not to be trusted.
-  if (context.req.headers.expect !== undefined) context.res.shouldKeepAlive = false;
 }
 
 function send(context: Koa.Context, { status, body, mediaType, etag, headers }: Answer): void {

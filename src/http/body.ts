@@ -28,10 +28,7 @@ export async function readBody(
     discard(request, bytesMax);
     throw new GatewayError("too-large", tooLarge);
   }
-  if (expect !== undefined) {
-    response.shouldKeepAlive = true;
-    response.writeContinue();
-  }
+  if (expect !== undefined) response.writeContinue();
   try {
     return await getRawBody(request, { limit: bytesMax, length: length ?? null });
   } catch (cause) {

@@ -26,7 +26,7 @@ await test("a property is written and read keyed, by PUT and by POST", async (t)
 });
 
 await test("several properties are written all or nothing", async (t) => {
-  const { call } = await startGateway(t);
+  const { call, deps } = await startGateway(t);
   await call("POST", "/A/things", { json: BOILER });
   const path = "/A/things/boiler/properties";
   t.same((await call("GET", path)).json, {});
@@ -34,6 +34,9 @@ await test("several properties are written all or nothing", async (t) => {
   t.same(put.json, { mode: "on", target: 5, pin: null }, "what is write-only is not shown");
   t.same((await call("GET", path)).json, { target: 5, mode: "on" });
   t.same((await call("GET", `${path}/pin`)).json, { pin: null });
+  deps.store.properties.set(1, "pin", { value: "1234", at: 0, sequence: 1 });
+  t.same((await call("GET", `${path}/pin`)).json, { pin: null }, "whatever the store holds");
+  t.same((await call("GET", path)).json, { target: 5, mode: "on" });
   const half = await call("POST", path, { json: { target: 6, mode: "loud" } });
   t.equal(half.status, 400);
   t.same((await call("GET", path)).json, { target: 5, mode: "on" });
