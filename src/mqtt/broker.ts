@@ -2,13 +2,14 @@ import { createServer, type Server, type Socket } from "node:net";
 import { Aedes } from "aedes";
 import type { IConnectPacket } from "mqtt-packet";
 import type { Deliverability } from "../interactions/action-deadlines.ts";
-import { validSecrets } from "../interactions/authentication.ts";
+import { principalOf, validSecrets } from "../interactions/authentication.ts";
 import type { CredentialChange, InteractionDeps } from "../interactions/deps.ts";
 import type { Publication } from "../interactions/publication.ts";
 import { GatewayError } from "../errors.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { AddressRate } from "./address-rate.ts";
 import { Gate } from "./gate.ts";
+import { mayStillReceive } from "./grants.ts";
 import type { GateDeps } from "./gate-deps.ts";
 import type { InboundDeps } from "./inbound.ts";
 import { Outbound } from "./outbound.ts";
@@ -98,7 +99,14 @@ export class MqttBroker {
       for (const session of sessions.ofCredential(ulid)) sessions.discard(session);
       return;
     }
-    if (change === "grants") return; // Asked anew for each message.
+    if (change === "grants") {
+      // New messages are asked about anew; what is queued was granted before.
+      const { store } = this.#deps;
+      const may = (topic: string): boolean =>
+        mayStillReceive(store, principalOf(credential), topic);
+      for (const session of sessions.ofCredential(ulid)) session.queue.keepOnly(may);
+      return;
+    }
     const valid = validSecrets(this.#deps, credential);
     this.#closeOf(
       ulid,

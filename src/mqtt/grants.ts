@@ -8,6 +8,7 @@ import {
   isTopicFilter,
   matchesFilter,
   parseInboundTopic,
+  parseStatusTopic,
   type InboundTopic,
 } from "../thing/topics.ts";
 
@@ -97,7 +98,10 @@ function isWithinGrant(
 }
 
 /** May the principal receive this publication? Asked for each message: rights may have changed. */
-export function mayReceive(principal: Principal, publication: Publication): boolean {
+export function mayReceive(
+  principal: Principal,
+  publication: Pick<Publication, "thing" | "about" | "isWriteOnly">,
+): boolean {
   const { thing, about } = publication;
   const may = (ability: "thing.read" | "thing.report" | "thing.define" | "data.read"): boolean =>
     mayOnThing(principal, thing.account, thing, ability);
@@ -114,6 +118,17 @@ export function mayReceive(principal: Principal, publication: Publication): bool
     case "data":
       return may("data.read");
   }
+}
+
+/** As `mayReceive`, of a message that was owed to it under this topic before its rights changed. */
+export function mayStillReceive(store: Found, principal: Principal, topic: string): boolean {
+  const parsed = parseStatusTopic(topic);
+  if (parsed === undefined) return mayReceiveFree(principal, topic);
+  const thing = store.things.find(parsed.account, parsed.thing);
+  if (thing === undefined) return false;
+  const isWriteOnly =
+    parsed.kind === "property" && thing.properties.get(parsed.name)?.writeOnly === true;
+  return mayReceive(principal, { thing, about: parsed.kind, isWriteOnly });
 }
 
 /** May the principal receive a message on this free topic? */

@@ -69,7 +69,7 @@ export class Outbound {
     if (principal === undefined) return;
     const messages: Message[] = [];
     for (const { topic, payload, thing } of this.#states(matching)) {
-      if (mayReceive(principal, { topic, payload, thing, about: "property" })) {
+      if (mayReceive(principal, { thing, about: "property" })) {
         const kind = { isState: true, request: undefined };
         messages.push({ topic, payload: Buffer.from(payload), qos: 1, retain: true, ...kind });
       }

@@ -210,6 +210,11 @@ export class SessionQueue {
     this.pump();
   }
 
+  /** Other rights: what waits on a topic that may not be received any more is dropped. */
+  keepOnly(mayReceive: (topic: string) => boolean): void {
+    for (const entry of this.#waiting.values()) if (!mayReceive(entry.topic)) this.#forget(entry);
+  }
+
   /** Ends the session: every row it has is deleted. */
   discard(): void {
     this.#outlet = undefined;
