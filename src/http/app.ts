@@ -5,12 +5,20 @@ import { ERRORS, GatewayError } from "../errors.ts";
 import { isOfAccount, type Principal } from "../thing/access.ts";
 import { isAccountName } from "../thing/thing.ts";
 import { makeAuthenticator, type Authenticator } from "./authentication.ts";
-import { readBody } from "./body.ts";
 import type { Answer, Call, HttpDeps, Route } from "./call.ts";
+import {
+  addressOf,
+  headerOf,
+  incomingRequestId,
+  makeCall,
+  requestIds,
+  type Params,
+} from "./incoming.ts";
 import { LoginFailures } from "./login-failures.ts";
-import { isUnmodified, readPreconditions } from "./preconditions.ts";
+import { prepare, send } from "./outgoing.ts";
+import { isUnmodified } from "./preconditions.ts";
 import { problemAnswer, toGatewayError } from "./problem.ts";
-import { parseQuery, requireKnown } from "./query.ts";
+import { requireKnown } from "./query.ts";
 import { makeRoutes } from "./routes.ts";
 
 /** What is asked of every request besides its route. */
@@ -69,8 +77,6 @@ function makeRouter(edge: Edge, routes: readonly Route[]): Router {
   }
   return router;
 }
-
-type Params = { readonly params: Record<string, string> };
 
 async function answerRoute(
   edge: Edge,
@@ -150,26 +156,6 @@ function conditional(call: Call, answer: Answer): Answer {
   };
 }
 
-function makeCall(deps: HttpDeps, context: Koa.Context & Params): Call {
-  const header = (name: string): string | undefined => headerOf(context, name);
-  return {
-    deps,
-    method: context.method,
-    path: context.path,
-    params: new Map(Object.entries(context.params)),
-    query: parseQuery(context.querystring),
-    preconditions: readPreconditions(header),
-    address: addressOf(context),
-    host: hostOf(context),
-    header,
-    preferred: (mediaTypes) => {
-      const accepted = context.accepts([...mediaTypes]);
-      return typeof accepted === "string" ? accepted : undefined;
-    },
-    readBody: async () => readBody(context.req, context.res, deps.limits.http_body_bytes),
-  };
-}
-
 /** A path of ours with another method, or no path of ours. */
 async function answerUnrouted(edge: Edge, context: Koa.Context): Promise<void> {
   const layers: unknown = context["matched"];
@@ -237,66 +223,5 @@ function oauthError(error: GatewayError): Pick<Answer, "mediaType" | "body"> {
   return {
     mediaType: "application/json",
     body: { error: code, error_description: error.message },
-  };
-}
-
-const SECURITY_HEADERS = {
-  "Cache-Control": "no-store",
-  "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-  "Cross-Origin-Resource-Policy": "same-origin",
-  "Referrer-Policy": "no-referrer",
-  "X-Content-Type-Options": "nosniff",
-} as const;
-
-function prepare(context: Koa.Context, requestId: string): void {
-  context.set(SECURITY_HEADERS);
-  context.set("X-Request-Id", requestId);
-}
-
-function send(context: Koa.Context, { status, body, mediaType, etag, headers }: Answer): void {
-  context.status = status;
-  if (headers !== undefined) context.set({ ...headers });
-  if (etag !== undefined) context.set("ETag", `"${etag}"`);
-  if (body === undefined) {
-    context.body = null;
-    return;
-  }
-  context.set("Content-Type", mediaType ?? "application/json");
-  context.body = JSON.stringify(body);
-}
-
-function headerOf(context: Koa.Context, name: string): string | undefined {
-  const value = context.req.headers[name];
-  return typeof value === "string" ? value : undefined;
-}
-
-function addressOf(context: Koa.Context): string {
-  return context.req.socket.remoteAddress ?? "";
-}
-
-const HOST = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?$/;
-
-/** The header Host, if it can stand in a URI. */
-function hostOf(context: Koa.Context): string {
-  const given = headerOf(context, "host") ?? "";
-  if (HOST.test(given)) return given;
-  const { localAddress = "localhost", localPort = 80 } = context.req.socket;
-  return `${localAddress.includes(":") ? `[${localAddress}]` : localAddress}:${localPort}`;
-}
-
-const SANE_REQUEST_ID = /^[A-Za-z0-9._:-]{1,64}$/;
-
-function incomingRequestId(context: Koa.Context): string | undefined {
-  const given = headerOf(context, "x-request-id");
-  return given !== undefined && SANE_REQUEST_ID.test(given) ? given : undefined;
-}
-
-/** Unique in the log: a random name of this start, and a count. */
-function requestIds({ random }: HttpDeps): () => string {
-  const start = Buffer.from(random.bytes(6)).toString("hex");
-  let count = 0;
-  return () => {
-    count += 1;
-    return `${start}-${count.toString(36)}`;
   };
 }

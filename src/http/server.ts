@@ -1,5 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { STATUS_CODES } from "node:http";
+import {
+  createServer,
+  STATUS_CODES,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import type { Duplex } from "node:stream";
 import { makeApp } from "./app.ts";
 import type { HttpDeps } from "./call.ts";
@@ -52,6 +57,8 @@ export async function startHttp(
   server.maxConnections = CONNECTIONS_MAX;
   // Whether to go on is said when the body is wanted: a refused one is never sent.
   server.on("checkContinue", serve);
+  // RFC 9110 §10.1.1 lets an expectation that nobody knows be passed over; Node's 417 is no problem document.
+  server.on("checkExpectation", serve);
   server.on("connection", (socket) => connections.add(socket));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     // An answer now would be taken for that of a request before this one.
@@ -59,6 +66,8 @@ export async function startHttp(
     else refuseUnread(error, socket);
   });
   await listen(server, options);
+  // Out of file descriptors, say: what is open is served all the same.
+  server.on("error", (error) => deps.log.error("http.accept_failed", { error }));
   let stopped: Promise<void> | undefined;
   return {
     port: portOf(server),
