@@ -82,6 +82,11 @@ export class RawClient {
     return taken;
   }
 
+  /** Reads nothing from now on, as a client that hangs. */
+  freeze(): void {
+    this.#socket.pause();
+  }
+
   /** The gateway closes without another packet. */
   async untilClosed(): Promise<readonly Packet[]> {
     await within("the gateway closes the connection", this.closed);
