@@ -17,7 +17,7 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
     wrong:
       "        this.#unanswered += 1;\n" +
       "        if (packet !== undefined) this.#outlet.send(packet);\n        packet = undefined;\n",
-    noticedBy: ["acknowledged", "last", "once"],
+    noticedBy: ["acknowledged", "last", "delivered"],
   },
   "http-answers-before-commit": {
     file: "http/app.js",

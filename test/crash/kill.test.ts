@@ -6,17 +6,20 @@ import { plantingEnvironment } from "./plant-hooks.ts";
 import { runRounds } from "./run.ts";
 
 // npm run test:crash -- --rounds 200 --seed 4711
+// npm run test:crash -- --rounds 5 --life 30000
 // npm run test:crash -- --fault all
 const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "20" },
     seed: { type: "string" },
+    life: { type: "string", default: "500" },
     fault: { type: "string" },
   },
 });
 const rounds = Number(values.rounds);
 const seed = Number(values.seed ?? randomInt(2 ** 32));
-const timeout = 100_000 + rounds * 10_000;
+const lifeMsMax = Number(values.life);
+const timeout = 100_000 + rounds * (10_000 + 2 * lifeMsMax);
 
 if (values.fault === undefined) {
   await test(
@@ -35,7 +38,7 @@ if (values.fault === undefined) {
 
 async function survives(t: Test): Promise<void> {
   t.comment(`again: npm run test:crash -- --rounds ${rounds} --seed ${seed}`);
-  const { faults, ...counts } = await runRounds(t, { rounds, seed });
+  const { faults, ...counts } = await runRounds(t, { rounds, seed, lifeMsMax });
   t.comment(JSON.stringify(counts));
   t.same(faults.slice(0, 20), []);
   t.ok(counts.kills >= rounds, "every round had its kill");
@@ -45,7 +48,8 @@ async function survives(t: Test): Promise<void> {
 async function isNoticed(t: Test, name: string): Promise<void> {
   const planted = PLANTED_FAULTS[name];
   if (planted === undefined) throw new Error(`there is no fault ${name}`);
-  const { faults, kills } = await runRounds(t, { rounds, seed, env: plantingEnvironment(name) });
+  const env = plantingEnvironment(name);
+  const { faults, kills } = await runRounds(t, { rounds, seed, lifeMsMax, env });
   const found = new Set(faults.map(({ rule }) => rule));
   t.comment(`after ${kills} kills: ${[...found].join(", ")}`);
   t.comment(faults[0]?.detail ?? "");

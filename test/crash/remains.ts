@@ -22,7 +22,7 @@ import {
 
 /** What a gateway left on disk, row by row, before another start touches it. */
 export type Remains = {
-  readonly mark: LogMark;
+  readonly mark: Pick<LogMark, "sequence" | "rows">;
   /** By sequence. */
   readonly changes: readonly RecordedChange[];
   readonly index: readonly { readonly source: HistorySource; readonly moment: Moment }[];

@@ -20,6 +20,8 @@ import { provision } from "./site.ts";
 export type RunOptions = {
   readonly rounds: number;
   readonly seed: number;
+  /** The longest life of the gateway under load, ms. */
+  readonly lifeMsMax: number;
   /** More for the daemon's environment. */
   readonly env?: NodeJS.ProcessEnv;
 };
@@ -34,8 +36,6 @@ export type RunReport = {
 };
 
 const ADMIN_TOKEN = "slu_crash-test-administrator";
-/** A life of the gateway under load; together with its start about a second. */
-const LIFE_MS_MAX = 500;
 /** A start takes about this long: a kill within it meets recovery. */
 const START_MS_MAX = 600;
 const START_KILL_PROBABILITY = 0.25;
@@ -53,7 +53,7 @@ export async function runRounds(t: Test, options: RunOptions): Promise<RunReport
   let faults: readonly Fault[] = [];
   for (let round = 1; round <= options.rounds && faults.length === 0; round += 1) {
     load.wander(dice);
-    await sleep(dice.below(LIFE_MS_MAX)); // The moment of the kill, not a wait for anything.
+    await sleep(dice.below(options.lifeMsMax)); // The moment of the kill, not a wait for anything.
     if (dice.chance(CUT_PROBABILITY)) {
       load.cut(dice);
       await sleep(dice.below(CUT_MS_MAX));
