@@ -9,7 +9,7 @@ import {
 import { openDatabase, rowsOf } from "../../src/store/database.ts";
 import {
   CHANGE_CLASSES,
-  changesOfClass,
+  changeKey,
   everyRow,
   momentOfKey,
   nameOfStateKey,
@@ -45,7 +45,7 @@ export type Remains = {
 
 export type ThingRow = { readonly id: string; readonly revision: number };
 
-/** Opens the database alone, as no start of the gateway does: nothing is written. */
+/** Opens the database alone, as no start of the gateway does: no row is written. */
 export async function readRemains(path: string): Promise<Remains> {
   const database = await openDatabase(path);
   try {
@@ -55,8 +55,8 @@ export async function readRemains(path: string): Promise<Remains> {
     const requests = await rows(under("r:"));
     const changes: RecordedChange[] = [];
     for (const of of CHANGE_CLASSES) {
-      const range = changesOfClass(of, 1, Number.MAX_SAFE_INTEGER);
-      for (const [key, row] of await database.iterator(range).all()) {
+      const range = { gt: changeKey(of, 0), lt: changeKey(of, Number.MAX_SAFE_INTEGER) };
+      for (const [key, row] of await rows(range)) {
         changes.push(openChange(of, sequenceOfChangeKey(key), row));
       }
     }
