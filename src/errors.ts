@@ -126,8 +126,8 @@ export const ERRORS = {
   },
   conflict: {
     status: 409,
-    title: "The name is taken",
-    remedy: "Choose another name, or change what exists.",
+    title: "It conflicts with what is there",
+    remedy: "Choose another name, or read what is there and change that.",
     mqtt: "none",
   },
   "history-conflict": {

@@ -18,7 +18,7 @@ export const PACKAGE_OWNERS: Readonly<Record<string, RegExp>> = {
   "aedes-persistence-level": /^src\/mqtt\//,
   ajv: /^src\/thing\//,
   "ajv-formats": /^src\/thing\//,
-  "fast-json-patch": /^src\/thing\//,
+  "fast-json-patch": /^src\/http\//,
   koa: /^src\/http\//,
   level: /^src\/store\//,
   "mqtt-packet": /^src\/mqtt\//,
@@ -29,7 +29,7 @@ export const PACKAGE_OWNERS: Readonly<Record<string, RegExp>> = {
   "smol-toml": /^src\/config\.ts$/,
   ulid: /^src\/store\//,
   // No subsystem but the language in which input becomes a type: where rows, bodies and files are read.
-  zod: /^src\/(config(-schema)?\.ts$|store\/|http\/)/,
+  zod: /^src\/(config(-schema)?\.ts$|store\/|http\/|mqtt\/session-rows\.ts$)/,
 };
 
 const LINES_MAX = 400;
