@@ -15,6 +15,7 @@ import { metaKey } from "./store/keys.ts";
 import { openStore, type Store } from "./store/store.ts";
 import { SCOPES } from "./thing/access.ts";
 import type { JsonObject } from "./thing/json.ts";
+import { formatTime } from "./thing/time.ts";
 import { packageVersion } from "./version.ts";
 
 export type GatewayDeps = {
@@ -120,6 +121,7 @@ async function startOn(config: Config, deps: GatewayDeps, store: Store): Promise
     deadlines.start();
     expiries.start();
     store.retention.start(deps.onFatal);
+    store.keepWatch(deps.onFatal);
     state.isReady = true;
     return {
       mqttPort,
@@ -193,9 +195,35 @@ function describe(store: Store, mqtt: MqttBroker, uptimeMs: number): JsonObject 
       },
       batches: commit.written.batches,
       rows: commit.written.rows,
+      ...describeLosses(store),
     },
     broker: { ...counters, sessions: { ...sessions }, retained: { ...retained } },
     uplinks: [],
+  };
+}
+
+const GAPS_SHOWN_MAX = 100;
+
+/** What was accepted and is not there any more. Times as in every answer. */
+function describeLosses({ gaps, database }: Store): JsonObject {
+  const { salvaged, dropped } = database.opening;
+  const found = gaps.list();
+  return {
+    gaps_count: found.length,
+    gaps: found.slice(-GAPS_SHOWN_MAX).map(({ cause, from, to, count, ...rest }) => ({
+      cause,
+      class: rest.class ?? null,
+      from,
+      to,
+      count,
+      since: rest.since === undefined ? null : formatTime(rest.since),
+      until: rest.until === undefined ? null : formatTime(rest.until),
+      found: formatTime(rest.foundAt),
+    })),
+    rows_set_aside: gaps.asideKeys().slice(-GAPS_SHOWN_MAX),
+    pages_unchecked: gaps.pagesLeft,
+    log_bytes_dropped: dropped.bytes,
+    salvaged: salvaged === undefined ? null : { ...salvaged, setAside: salvaged.setAside ?? null },
   };
 }
 
@@ -203,8 +231,16 @@ function statusLine(store: Store, mqtt: MqttBroker): string {
   const { connections } = mqtt.describe();
   return (
     `${store.things.count} Things, ${connections} MQTT connections, ` +
-    `${store.changes.sequence} changes on disk`
+    `${store.changes.sequence} changes on disk${lossLine(store)}`
   );
+}
+
+function lossLine({ gaps, database }: Store): string {
+  const lost = gaps.list().reduce((sum, { count }) => sum + count, 0);
+  const aside = gaps.asideKeys().length;
+  const salvaged = database.opening.salvaged === undefined ? "" : ", salvaged at this start";
+  if (gaps.list().length === 0 && aside === 0) return salvaged;
+  return `, at least ${lost} changes lost, ${aside} rows set aside${salvaged}`;
 }
 
 const HEALTH_KEY = metaKey("health");

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Commit } from "./commit.ts";
-import { rowsOf, type Database } from "./database.ts";
+import { readRows, type Database } from "./database.ts";
 import { accountKey, accountOfKey, everyRow } from "./keys.ts";
 
 /** The owner of Things. */
@@ -29,10 +29,10 @@ export class Accounts {
   }
 
   async load(database: Database): Promise<void> {
-    for (const [key, row] of await rowsOf(database, everyRow.account)) {
-      const name = accountOfKey(key);
-      this.#byName.set(name, { ...rowSchema.parse(JSON.parse(row)), name });
-    }
+    const accounts = await readRows(database, everyRow.account, (key, row) => {
+      return { ...rowSchema.parse(JSON.parse(row)), name: accountOfKey(key) };
+    });
+    for (const account of accounts) this.#byName.set(account.name, account);
   }
 
   get count(): number {

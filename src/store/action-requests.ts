@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Json } from "../thing/json.ts";
 import type { Commit } from "./commit.ts";
-import { rowsOf, type Database } from "./database.ts";
+import { readRows, type Database } from "./database.ts";
 import type { Deletions } from "./deletions.ts";
 import { everyRow, requestKey, unfinishedKey, type Moment } from "./keys.ts";
 
@@ -73,10 +73,11 @@ export class ActionRequests {
   }
 
   async load(): Promise<void> {
-    for (const [, key] of await rowsOf(this.#database, everyRow.unfinishedRequest)) {
+    const requests = await readRows(this.#database, everyRow.unfinishedRequest, (_, key) => {
       const row = this.#commit.read(key);
-      if (row !== undefined) this.#remember(parseActionRequest(row));
-    }
+      return row === undefined ? undefined : parseActionRequest(row);
+    });
+    for (const request of requests) if (request !== undefined) this.#remember(request);
   }
 
   get(thing: number, name: string, moment: Moment): ActionRequest | undefined {

@@ -1,9 +1,9 @@
-import { crc32 } from "node:zlib";
 import { z } from "zod";
 import { GatewayError } from "../errors.ts";
 import type { Json, JsonObject } from "../thing/json.ts";
 import type { Commit } from "./commit.ts";
 import { changeKey, metaKey, type ChangeClass } from "./keys.ts";
+import { countsSchema, NO_ROWS, PageCounts, pageOf, type Counts } from "./page-counts.ts";
 
 /** What every change says of itself. Times are ms since the epoch. */
 type Stamp = {
@@ -51,30 +51,28 @@ export type RecordedChange = Change & { readonly sequence: number };
 export type LogMark = {
   readonly sequence: number;
   /** Rows in the log now, by class. */
-  readonly rows: Readonly<Record<ChangeClass, number>>;
+  readonly rows: Counts;
+  /** Rows of its newest page. */
+  readonly page: Counts;
 };
 
 const LOG_MARK = metaKey("log");
-const NO_ROWS: LogMark["rows"] = { property: 0, action: 0, event: 0, data: 0, thing: 0 };
+export const EMPTY_LOG: LogMark = { sequence: 0, rows: NO_ROWS, page: NO_ROWS };
 
 const markSchema = z.object({
   sequence: z.number().int().nonnegative(),
-  rows: z.object({
-    property: z.number().int(),
-    action: z.number().int(),
-    event: z.number().int(),
-    data: z.number().int(),
-    thing: z.number().int(),
-  }),
+  rows: countsSchema,
+  page: countsSchema,
 });
 
 /** Which boot wrote a row, and whether the machine's time could be believed then. */
 export type TimeQuality = { readonly boot: number; readonly isSynced: () => boolean };
 
-/** The log of accepted changes, keyed by class and sequence. Sequences count up from 1 with no hole. */
+/** The log of accepted changes, keyed by class and sequence. Sequences count up from 1. */
 export class ChangeLog {
   readonly #commit: Commit;
   readonly #quality: TimeQuality;
+  readonly pages: PageCounts;
   #sequence: number;
   readonly #rows: Record<ChangeClass, number>;
   #markedSequence: number;
@@ -85,6 +83,7 @@ export class ChangeLog {
     this.#sequence = mark.sequence;
     this.#markedSequence = mark.sequence;
     this.#rows = { ...mark.rows };
+    this.pages = new PageCounts(commit, mark.sequence, mark.page);
   }
 
   /** Sequence of the newest change, on disk or about to be. */
@@ -111,8 +110,9 @@ export class ChangeLog {
       boot: this.#quality.boot,
       ...(this.#quality.isSynced() ? {} : { unsynced: true }),
     };
-    this.#commit.put(changeKey(of, sequence), seal(sequence, JSON.stringify(row)));
+    this.#commit.put(changeKey(of, sequence), JSON.stringify(row));
     this.#rows[of] += 1;
+    this.pages.add(of, sequence);
     return sequence;
   }
 
@@ -121,15 +121,38 @@ export class ChangeLog {
     const key = changeKey(of, sequence);
     if (this.#commit.read(key) === undefined) return;
     this.#commit.delete(key);
-    this.#rows[of] -= 1;
+    this.forget(of, pageOf(sequence), 1);
+  }
+
+  /** Rows of a page are gone: they are not counted any more. */
+  forget(of: ChangeClass, page: number, rows: number): void {
+    this.#rows[of] -= rows;
+    this.pages.take(of, page, rows);
     this.#markedSequence = -1;
+  }
+
+  /** So many there are, whatever was counted. */
+  setRows(of: ChangeClass, rows: number): void {
+    this.#rows[of] = rows;
+    this.#markedSequence = -1;
+  }
+
+  /** Leaves out sequences that may have been given to changes nobody has any more. */
+  skipTo(sequence: number): void {
+    if (sequence <= this.#sequence) return;
+    this.#sequence = sequence;
+    this.pages.goTo(sequence);
   }
 
   /** Puts the mark into the open batch if the log has changed since the last one. */
   writeMark(): void {
     if (this.#markedSequence === this.#sequence) return;
     this.#markedSequence = this.#sequence;
-    const mark: LogMark = { sequence: this.#sequence, rows: this.#rows };
+    const mark: LogMark = {
+      sequence: this.#sequence,
+      rows: this.#rows,
+      page: this.pages.newest,
+    };
     this.#commit.put(LOG_MARK, JSON.stringify(mark));
   }
 }
@@ -137,36 +160,20 @@ export class ChangeLog {
 /** The mark on disk, or what it is before the first change. */
 export function readMark(read: (key: string) => string | undefined): LogMark {
   const row = read(LOG_MARK);
-  return row === undefined ? { sequence: 0, rows: NO_ROWS } : markSchema.parse(JSON.parse(row));
-}
-
-const CHECKSUM_DIGITS = 8;
-
-/** A checksum over sequence and content in front of the content. */
-function seal(sequence: number, content: string): string {
-  return checksum(sequence, content) + content;
-}
-
-function checksum(sequence: number, content: string): string {
-  return crc32(content, sequence >>> 0)
-    .toString(16)
-    .padStart(CHECKSUM_DIGITS, "0");
+  return row === undefined ? EMPTY_LOG : markSchema.parse(JSON.parse(row));
 }
 
 /**
  * Reads a row of the log.
- * @throws GatewayError `storage-failed` if the row is damaged.
+ * @throws GatewayError `storage-failed` if it cannot be read.
  */
 export function openChange(of: ChangeClass, sequence: number, row: string): RecordedChange {
-  const content = row.slice(CHECKSUM_DIGITS);
-  if (row.slice(0, CHECKSUM_DIGITS) !== checksum(sequence, content)) {
-    throw new GatewayError(
-      "storage-failed",
-      `change ${sequence} of class ${of} is damaged on disk`,
-    );
+  try {
+    return changeOf(of, sequence, JSON.parse(row));
+  } catch (cause) {
+    const detail = `change ${sequence} of class ${of} cannot be read`;
+    throw new GatewayError("storage-failed", detail, { cause });
   }
-  const parsed: unknown = JSON.parse(content);
-  return changeOf(of, sequence, parsed);
 }
 
 const stamp = { thing: z.number().int(), at: z.number() };

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { SecretHash } from "../secrets.ts";
 import type { Grant } from "../thing/access.ts";
 import type { Commit } from "./commit.ts";
-import { rowsOf, type Database } from "./database.ts";
+import { readRows, type Database } from "./database.ts";
 import { credentialKey, everyRow } from "./keys.ts";
 
 /** An MQTT credential: one user and password, and what it may do. Times are ms since the epoch. */
@@ -70,9 +70,10 @@ export class Credentials {
   }
 
   async load(database: Database): Promise<void> {
-    for (const [, row] of await rowsOf(database, everyRow.credential)) {
-      this.#remember(rowSchema.parse(JSON.parse(row)));
-    }
+    const credentials = await readRows(database, everyRow.credential, (_, row) =>
+      rowSchema.parse(JSON.parse(row)),
+    );
+    for (const credential of credentials) this.#remember(credential);
   }
 
   get count(): number {

@@ -1,57 +1,247 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { Level } from "level";
+import { systemClock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
-import type { KeyRange } from "./keys.ts";
+import { Cursor, type Range, type Source } from "./cursor.ts";
+import { Damage, isDamage } from "./damage.ts";
+import { isIndexKey, type KeyRange } from "./keys.ts";
+import { checkTables } from "./level-check.ts";
+import { folderIn, openLevel, type Opening, type OpenLevel } from "./level-opening.ts";
+import { seal, unseal } from "./seal.ts";
 
-/** The one database: UTF-8 keys and values. */
-export type Database = Level;
-
-const DATABASE_FOLDER = "db";
-/** Stands beside the database once it holds something, so that its loss is no first start. */
-const MADE_MARK = "store-exists";
+type Row = readonly [key: string, row: string];
 
 /**
- * Opens the database under `path`, making it if there never was one.
- * @throws GatewayError `storage-failed`; its `cause` is LevelDB's error, `LEVEL_LOCKED` among them.
+ * Opens the database under `path`, making it if there never was one. A database that does not open
+ * is set aside, and what can be read of it is brought into a new one.
+ * @throws GatewayError `storage-failed`; its `cause` is LevelDB's error, `LEVEL_LOCKED` among them,
+ * or the file system's.
  */
-export async function openDatabase(path: string): Promise<Database> {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  const folder = join(path, DATABASE_FOLDER);
-  const database: Database = new Level(folder, { keyEncoding: "utf8", valueEncoding: "utf8" });
-  try {
-    const createIfMissing = !existsSync(join(path, MADE_MARK));
-    await database.open({ createIfMissing, maxOpenFiles: 128 });
-  } catch (cause) {
-    throw new GatewayError("storage-failed", `could not open the database in ${folder}`, { cause });
-  }
-  // LevelDB does not sync the directory after it renames CURRENT or starts a log.
-  syncDirectory(folder);
-  syncDirectory(path);
+export async function openDatabase(
+  path: string,
+  monotonicMs: () => number = systemClock().monotonicMs,
+): Promise<Database> {
+  const damage = new Damage(path);
+  const database = new Database(folderIn(path), damage, async () =>
+    openLevel(path, damage, monotonicMs),
+  );
+  await database.open();
   return database;
 }
 
-/** Says that the database under `path` has been made and written. */
-export function markAsMade(path: string): void {
-  const mark = join(path, MADE_MARK);
-  if (existsSync(mark)) return;
-  writeFileSync(mark, "", { mode: 0o600 });
-  syncDirectory(path);
-}
-
-/** Every row of a range, in key order. For start-up and tests: it holds all of them. */
+/** Every row of a range that can be read, in key order. For start-up and tests: it holds all. */
 export async function rowsOf(
   database: Database,
   range: KeyRange,
 ): Promise<readonly (readonly [key: string, value: string])[]> {
-  return await database.iterator(range).all();
+  return database.iterator(range).all();
 }
 
-function syncDirectory(folder: string): void {
-  const descriptor = openSync(folder, "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
+/**
+ * The rows of a range, parsed. One that cannot be parsed stops nothing: it is set aside, and told with
+ * its key.
+ */
+export async function readRows<Parsed>(
+  database: Database,
+  range: KeyRange,
+  parse: (key: string, row: string) => Parsed,
+): Promise<readonly Parsed[]> {
+  const parsed: Parsed[] = [];
+  for (const [key, row] of await rowsOf(database, range)) {
+    try {
+      parsed.push(parse(key, row));
+    } catch {
+      database.damage.addRow(key, row);
+    }
+  }
+  return parsed;
+}
+
+/**
+ * The one database: rows of UTF-8 text, each with a checksum, but for the log of changes (which has
+ * its own) and the index over it (which has no content). What cannot be read is left out of every
+ * answer and told to `damage`.
+ */
+export class Database {
+  readonly damage: Damage;
+  readonly #folder: string;
+  readonly #openLevel: () => Promise<OpenLevel>;
+  #opened: OpenLevel | undefined;
+
+  /** `folder` is where the tables are; nothing else is read or written there by this class. */
+  constructor(folder: string, damage: Damage, openLevel: () => Promise<OpenLevel>) {
+    this.damage = damage;
+    this.#folder = folder;
+    this.#openLevel = openLevel;
+  }
+
+  get status(): string {
+    return this.#opened?.level.status ?? "closed";
+  }
+
+  /** Of the last time it was opened. */
+  get opening(): Opening {
+    return this.#open.opening;
+  }
+
+  /** Opens it, also again after `close`. @throws as `openDatabase`. */
+  async open(): Promise<void> {
+    try {
+      this.#opened = await this.#openLevel();
+    } catch (cause) {
+      const detail = `could not open the database in ${this.#folder}`;
+      throw new GatewayError("storage-failed", detail, { cause });
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.status === "open") await this.#opened?.close();
+  }
+
+  /** A batch of rows: all of it, or none. */
+  batch(): Batch {
+    const opened = this.#open;
+    const chained = opened.level.batch();
+    return {
+      put: (key, value) => void chained.put(key, isIndexKey(key) ? value : seal(key, value)),
+      del: (key) => void chained.del(key),
+      write: async (options) => {
+        try {
+          await chained.write(options);
+        } catch (error) {
+          // A table that cannot be compacted: without a salvage no write will ever succeed again.
+          if (isDamage(error)) this.damage.wantSalvage(String(error));
+          throw error;
+        }
+        await opened.settle();
+      },
+    };
+  }
+
+  /** For tests: one row, synced. */
+  async put(key: string, value: string): Promise<void> {
+    const batch = this.batch();
+    batch.put(key, value);
+    await batch.write({ sync: true });
+  }
+
+  getSync(key: string): string | undefined {
+    try {
+      return this.#read(key, this.#open.level.getSync(key));
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.damage.addPlace(error);
+      return undefined;
+    }
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    const [row] = await this.getMany([key]);
+    return row;
+  }
+
+  async getMany(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+    try {
+      const rows: readonly (string | undefined)[] = await this.#open.level.getMany([...keys]);
+      return rows.map((row, index) => this.#read(keys[index] ?? "", row));
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      return keys.map((key) => this.getSync(key));
+    }
+  }
+
+  /** Rows of a range, in key order. */
+  iterator(range: Range): Rows<Row> {
+    const rows = this.#cursor<Row>(
+      (part) => this.#open.level.iterator(part),
+      ([key]) => key,
+      range,
+    );
+    const read = (row: Row | undefined): readonly Row[] => {
+      const content = row === undefined ? undefined : this.#read(row[0], row[1]);
+      return row === undefined || content === undefined ? [] : [[row[0], content]];
+    };
+    return {
+      next: async () => {
+        for (;;) {
+          const row = await rows.next();
+          if (row === undefined) return undefined;
+          const [readable] = read(row);
+          if (readable !== undefined) return readable;
+        }
+      },
+      all: async () => (await rows.all()).flatMap(read),
+      close: async () => rows.close(),
+    };
+  }
+
+  /** Contents of a range, in the order of their keys. */
+  async *values(range: Range): AsyncGenerator<string> {
+    const rows = this.iterator(range);
+    try {
+      for (let row = await rows.next(); row !== undefined; row = await rows.next()) yield row[1];
+    } finally {
+      await rows.close();
+    }
+  }
+
+  /** Keys of a range, in order. */
+  keys(range: Range): Rows<string> {
+    return this.#cursor<string>(
+      (part) => this.#open.level.keys(part),
+      (key) => key,
+      range,
+    );
+  }
+
+  /**
+   * Looks through all tables, waiting between any two steps. Damage is told, and salvaged at the next
+   * opening.
+   * @throws what `pause` throws.
+   */
+  async checkTables(pause: () => Promise<void>): Promise<void> {
+    const steps = checkTables(this.#folder);
+    try {
+      for (;;) {
+        const step = steps.next();
+        if (step.done === true) {
+          if (step.value !== undefined) this.damage.addPlace(step.value);
+          return;
+        }
+        await pause();
+      }
+    } finally {
+      steps.return(undefined);
+    }
+  }
+
+  #cursor<Item>(
+    open: (range: Range) => Source<Item>,
+    keyOf: (item: Item) => string,
+    range: Range,
+  ): Cursor<Item> {
+    const onDamage = (error: unknown): void => this.damage.addPlace(error);
+    return new Cursor({ open, keyOf, isDamage, onDamage }, range);
+  }
+
+  /** The content of a row; `undefined` if there is none, or it is not what was written. */
+  #read(key: string, row: string | undefined): string | undefined {
+    if (row === undefined || isIndexKey(key)) return row;
+    const content = unseal(key, row);
+    if (content === undefined) this.damage.addRow(key, row);
+    return content;
+  }
+
+  get #open(): OpenLevel {
+    if (this.#opened === undefined) throw new Error("the database was never open");
+    return this.#opened;
   }
 }
+
+export type Batch = {
+  readonly put: (key: string, value: string) => void;
+  readonly del: (key: string) => void;
+  /** Resolves when it is on disk, and outlives a power cut. */
+  readonly write: (options: { readonly sync: true }) => Promise<void>;
+};
+
+/** What an iterator gives. */
+export type Rows<Item> = Pick<Cursor<Item>, "next" | "all" | "close">;

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Commit } from "./commit.ts";
-import { rowsOf, type Database } from "./database.ts";
+import { readRows, type Database } from "./database.ts";
 import { deletedRowsKey, everyRow, HISTORY_CLASSES, type HistorySource } from "./keys.ts";
 
 /** What a deletion left of a Thing or of one affordance, until it is swept. */
@@ -34,9 +34,10 @@ export class Deletions {
   }
 
   async load(database: Database): Promise<void> {
-    for (const [key, row] of await rowsOf(database, everyRow.deletedRows)) {
-      this.#remember(key, rowSchema.parse(JSON.parse(row)));
-    }
+    const deleted = await readRows(database, everyRow.deletedRows, (key, row) => {
+      return { key, deleted: rowSchema.parse(JSON.parse(row)) };
+    });
+    for (const each of deleted) this.#remember(each.key, each.deleted);
   }
 
   add(deleted: DeletedRows): void {

@@ -34,8 +34,7 @@ export class History {
 
   /**
    * Changes of several sources of one class in one order; a change of several names comes once, with
-   * the values of the names that were asked for.
-   * @throws GatewayError `storage-failed` if a row is damaged.
+   * the values of the names that were asked for. A row that cannot be read is left out, and told.
    */
   async changes(
     sources: readonly HistorySource[],
@@ -45,13 +44,17 @@ export class History {
     if (of === undefined) return { items: [], more: false };
     const found = await this.#keys(of, sources, slice);
     const sequences = found.keys.map((key) => momentOfKey(of, key).sequence);
-    const rows: readonly (string | undefined)[] = await this.#database.getMany(
-      sequences.map((sequence) => changeKey(of, sequence)),
-    );
+    const keys = sequences.map((sequence) => changeKey(of, sequence));
+    const rows = await this.#database.getMany(keys);
     const items = rows.flatMap((row, index) =>
-      row === undefined ? [] : [openChange(of, sequences[index] ?? 0, row)],
+      row === undefined ? [] : this.#readable(of, sequences[index] ?? 0, row),
     );
-    return { items: items.map((change) => this.#ofSources(change, sources)), more: found.more };
+    return {
+      items: items
+        .filter((change) => isOfOne(change, sources))
+        .map((change) => this.#ofSources(change, sources)),
+      more: found.more,
+    };
   }
 
   async requests(
@@ -59,7 +62,7 @@ export class History {
     slice: Slice,
   ): Promise<HistoryPage<ActionRequest>> {
     const found = await this.#keys("action", sources, slice);
-    const rows: readonly (string | undefined)[] = await this.#database.getMany([...found.keys]);
+    const rows = await this.#database.getMany(found.keys);
     const items = rows.flatMap((row) => (row === undefined ? [] : [parseActionRequest(row)]));
     return { items, more: found.more };
   }
@@ -92,6 +95,15 @@ export class History {
     return { keys: keys.slice(0, slice.limit), more: keys.length > slice.limit };
   }
 
+  #readable(of: HistoryClass, sequence: number, row: string): readonly RecordedChange[] {
+    try {
+      return [openChange(of, sequence, row)];
+    } catch {
+      this.#database.damage.addRow(changeKey(of, sequence), row);
+      return [];
+    }
+  }
+
   #ofSources(change: RecordedChange, sources: readonly HistorySource[]): RecordedChange {
     if (change.class !== "property") return change;
     const isAskedFor = new Set(
@@ -101,6 +113,25 @@ export class History {
     );
     const values = Object.entries(change.values).filter(([name]) => isAskedFor.has(name));
     return { ...change, values: Object.fromEntries(values) };
+  }
+}
+
+/** The index has no checksum: a damaged key of it may lead to a change of something else. */
+function isOfOne(change: RecordedChange, sources: readonly HistorySource[]): boolean {
+  const names = namesIn(change);
+  return sources.some(({ thing, name }) => thing === change.thing && names.includes(name));
+}
+
+function namesIn(change: RecordedChange): readonly string[] {
+  switch (change.class) {
+    case "property":
+      return [...Object.keys(change.values), ...(change.writeOnly ?? [])];
+    case "action":
+    case "event":
+      return [change.name];
+    case "data":
+    case "thing":
+      return [""];
   }
 }
 

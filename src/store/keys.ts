@@ -14,6 +14,8 @@
  * | `o:` | pointers to the action requests that have not finished |
  * | `x:` | what was deleted and is still to be swept |
  * | `u:` `k:` `l:` | MQTT credentials, tokens, clients |
+ * | `p:` | how many changes a page of the log has to hold |
+ * | `n:` | what is not there any more: gaps in the log, rows that were set aside |
  * | `g:` | age marks: which sequence was the last at which age of the store |
  * | `!mqtt!` | the sublevel of the MQTT sessions |
  */
@@ -73,6 +75,17 @@ export const tokenKey = (ulid: string): string => `k:${ulid}`;
 export const clientKey = (ulid: string): string => `l:${ulid}`;
 export const ageMarkKey = (ageMs: number): string => `g:${digits(ageMs, SEQUENCE_DIGITS)}`;
 
+export const pageKey = (page: number): string => `p:${digits(page, SEQUENCE_DIGITS)}`;
+export const pageOfKey = (key: string): number => Number.parseInt(key.slice(2), RADIX);
+export const gapKey = (number: number): string => `n:g${digits(number, THING_DIGITS)}`;
+export const numberOfGapKey = (key: string): number => Number.parseInt(key.slice(3), RADIX);
+/** Where a row goes that cannot be read, whatever its key was. */
+export const asideKey = (key: string): string => `n:r${key}`;
+export const keyOfAside = (key: string): string => key.slice(3);
+
+/** Rows of the index have no content to protect: what they lead to is checked. */
+export const isIndexKey = (key: string): boolean => key.startsWith("h:");
+
 export const everyRow = {
   account: under("a:"),
   thing: under("t:"),
@@ -82,8 +95,14 @@ export const everyRow = {
   token: under("k:"),
   client: under("l:"),
   ageMark: under("g:"),
+  page: under("p:"),
+  gap: under("n:g"),
+  aside: under("n:r"),
   unfinishedRequest: under("o:"),
 } as const;
+
+/** What begins with the number of a Thing. */
+export const byThing = ["t:", "s:", "h:", "r:", "x:"].map(under);
 
 export const numberOfKey = (key: string): number =>
   Number.parseInt(key.slice(2, 2 + THING_DIGITS), RADIX);
@@ -95,6 +114,10 @@ export const nameOfStateKey = (key: string): string => key.slice(2 + THING_DIGIT
 
 export const changeKey = (of: ChangeClass, sequence: number): string =>
   `c:${CLASS_LETTER[of]}${digits(sequence, SEQUENCE_DIGITS)}`;
+export const classOfChangeKey = (key: string): ChangeClass | undefined =>
+  key.startsWith("c:")
+    ? CHANGE_CLASSES.find((of) => CLASS_LETTER[of] === key.charAt(2))
+    : undefined;
 export const sequenceOfChangeKey = (key: string): number => Number.parseInt(key.slice(3), RADIX);
 /** Changes of a class from one sequence (inclusive) to another (inclusive). */
 export const changesOfClass = (of: ChangeClass, from: number, to: number) => ({

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Json } from "../thing/json.ts";
 import type { Commit } from "./commit.ts";
-import { rowsOf, type Database } from "./database.ts";
+import { readRows, type Database } from "./database.ts";
 import { everyRow, nameOfStateKey, numberOfKey, stateKey } from "./keys.ts";
 
 /** The latest value of a property. */
@@ -28,8 +28,10 @@ export class PropertyStates {
   }
 
   async load(database: Database): Promise<void> {
-    for (const [key, value] of await rowsOf(database, everyRow.state)) {
-      const state = rowSchema.parse(JSON.parse(value));
+    const states = await readRows(database, everyRow.state, (key, row) => {
+      return { key, state: rowSchema.parse(JSON.parse(row)) };
+    });
+    for (const { key, state } of states) {
       this.#statesOf(numberOfKey(key)).set(nameOfStateKey(key), state);
     }
   }

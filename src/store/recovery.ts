@@ -52,7 +52,7 @@ async function reopen({ database, acknowledgedSequence }: RecoveryDeps): Promise
   const expected = acknowledgedSequence();
   try {
     await database.close();
-    await database.open({ createIfMissing: false, maxOpenFiles: 128 });
+    await database.open();
   } catch (cause) {
     throw new GatewayError("storage-failed", "the database did not open again", { cause });
   }

@@ -91,6 +91,11 @@ export class Retention {
     return this.#ageAtStartMs + this.#deps.clock.monotonicMs() - this.#startedMs;
   }
 
+  /** The first sequence of a class that may still be there. */
+  headOf(of: ChangeClass): number {
+    return this.#heads[of];
+  }
+
   /** Sweeps now and then. A sweep that fails is told, and the next one tries again. */
   start(onFailure: (error: unknown) => void): void {
     const next = (): void => {

@@ -3,20 +3,23 @@ import { GatewayError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { Accounts } from "./accounts.ts";
 import { ActionRequests } from "./action-requests.ts";
-import { ChangeLog, readMark } from "./changes.ts";
+import { ChangeLog } from "./changes.ts";
 import { Commit } from "./commit.ts";
 import { Credentials } from "./credentials.ts";
-import { markAsMade, openDatabase, type Database } from "./database.ts";
+import { openDatabase, type Database } from "./database.ts";
 import { Deletions } from "./deletions.ts";
+import { Gaps } from "./gaps.ts";
 import { History } from "./history.ts";
 import { makeIds, newSalt, type Ids } from "./ids.ts";
 import { metaKey } from "./keys.ts";
+import { readLog } from "./log-mark.ts";
 import { PropertyStates } from "./properties.ts";
 import { makeMend } from "./recovery.ts";
 import { Retention, type HistoryBounds } from "./retention.ts";
 import { Space } from "./space.ts";
 import { Things } from "./things.ts";
 import { Clients, Tokens } from "./tokens.ts";
+import { WitnessFile } from "./witness.ts";
 import { Writability } from "./writability.ts";
 
 /**
@@ -41,6 +44,12 @@ export type Store = {
   /** Whether new changes are taken. */
   readonly writability: Writability;
   readonly space: Space;
+  /** What is known to be lost. */
+  readonly gaps: Gaps;
+  /** From now on: looks through the older part of the log, and keeps the witness up to date. */
+  readonly keepWatch: (onFailure: (error: unknown) => void) => void;
+  /** The newest sequence that was acknowledged. */
+  readonly acknowledgedSequence: () => number;
   /** Counts the starts of this store, from 1. */
   readonly boot: number;
   /** ULID of this gateway, made with its store. */
@@ -62,32 +71,63 @@ export type StoreOptions = {
 };
 
 /** Version of the layout on disk: one upgrade step for each number between. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /**
  * Opens the store under `path`, making it at the first start.
  * @throws GatewayError `storage-failed`: it is locked, damaged, or of a newer version.
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const store = await openStoreOn(await openDatabase(options.path), options);
-  markAsMade(options.path);
-  return store;
+  const { path, clock, log } = options;
+  const database = await openDatabase(path);
+  let store = await openStoreOn(database, options);
+  if (database.damage.wish !== undefined) {
+    // A place that cannot be read lets every compaction fail, and then every write: mend it now.
+    await store.close();
+    await database.open();
+    store = await openStoreOn(database, options);
+  }
+  const witness = new WitnessFile(
+    path,
+    store.boot,
+    database.opening.starts,
+    store.acknowledgedSequence,
+  );
+  witness.write(false);
+  return {
+    ...store,
+    keepWatch: (onFailure) => {
+      store.keepWatch(onFailure);
+      witness.start(clock);
+    },
+    close: async () => {
+      witness.stop();
+      const isSound = database.status === "open" && store.commit.failure === undefined;
+      await store.close();
+      if (!isSound) return;
+      try {
+        witness.write(true);
+      } catch (error) {
+        log.warn("store.witness_not_written", { error });
+      }
+    },
+  };
 }
 
 /** As `openStore`, on a database that is open: the simulation has its own. */
 export async function openStoreOn(database: Database, options: StoreOptions): Promise<Store> {
-  const { clock, random } = options;
+  const { clock, random, log } = options;
   const before: { write: () => number } = { write: () => 0 };
-  const { commit, writability, space } = makeCommit(options, database, () => before.write());
+  const writer = makeCommit(options, database, () => before.write());
+  const { commit, writability, space } = writer;
   try {
-    checkFormat(commit);
-    const boot = Number(remembered(commit, "boot", () => "0")) + 1;
+    checkFormat(commit, database);
+    const { opening } = database;
+    const mark = await readLog(database);
+    const heldBoot = Number(remembered(commit, "boot", () => "0"));
+    const boot = Math.max(heldBoot, opening.witness?.boot ?? 0) + 1;
     commit.put(metaKey("boot"), String(boot));
-    const changes = new ChangeLog(
-      commit,
-      { boot, isSynced: clock.isSynced },
-      readMark((key) => commit.read(key)),
-    );
+    const changes = new ChangeLog(commit, { boot, isSynced: clock.isSynced }, mark);
     const salt = Number(remembered(commit, "salt", () => String(newSalt(random))));
     const ids = makeIds(clock, random, salt);
     const deletions = new Deletions(commit);
@@ -101,16 +141,12 @@ export async function openStoreOn(database: Database, options: StoreOptions): Pr
       changes.writeMark();
       return changes.sequence;
     };
-    const tables = {
-      accounts: new Accounts(commit),
-      things: new Things(commit),
-      properties: new PropertyStates(commit),
-      credentials: new Credentials(commit),
-      tokens: new Tokens(commit),
-      clients: new Clients(commit),
-    };
+    const tables = makeTables(commit);
     for (const table of [...Object.values(tables), deletions]) await table.load(database);
     await requests.load();
+    const gaps = new Gaps({ database, commit, changes, retention, clock, log, boot });
+    await gaps.load();
+    await gaps.inspect(mark, heldBoot);
     const gatewayId = remembered(commit, "gateway", () => ids.next());
     await commit.flushed();
     return {
@@ -124,11 +160,15 @@ export async function openStoreOn(database: Database, options: StoreOptions): Pr
       retention,
       writability,
       space,
+      gaps,
+      keepWatch: (onFailure) => gaps.start(onFailure),
+      acknowledgedSequence: writer.acknowledgedSequence,
       history: new History(database, deletions),
       boot,
       gatewayId,
       close: async () => {
         space.stop();
+        await gaps.stop();
         await closeStore(database, commit, retention);
       },
     };
@@ -139,6 +179,17 @@ export async function openStoreOn(database: Database, options: StoreOptions): Pr
     const detail = `could not read the store in ${options.path}`;
     throw new GatewayError("storage-failed", detail, { cause });
   }
+}
+
+function makeTables(commit: Commit) {
+  return {
+    accounts: new Accounts(commit),
+    things: new Things(commit),
+    properties: new PropertyStates(commit),
+    credentials: new Credentials(commit),
+    tokens: new Tokens(commit),
+    clients: new Clients(commit),
+  };
 }
 
 /** The writer, and what watches over the disk. `beforeWrite` returns the newest sequence it closes. */
@@ -156,7 +207,7 @@ function makeCommit(options: StoreOptions, database: Database, beforeWrite: () =
     mend: makeMend({ database, space, clock, log, acknowledgedSequence }),
     onFailure: options.onFailure,
   });
-  return { commit, writability, space };
+  return { commit, writability, space, acknowledgedSequence };
 }
 
 async function closeStore(database: Database, commit: Commit, retention: Retention): Promise<void> {
@@ -169,8 +220,11 @@ async function closeStore(database: Database, commit: Commit, retention: Retenti
   }
 }
 
-function checkFormat(commit: Commit): void {
-  const format = Number(remembered(commit, "format", () => String(FORMAT)));
+function checkFormat(commit: Commit, database: Database): void {
+  const held = Number(remembered(commit, "format", () => String(FORMAT)));
+  // Before format 2 rows had no checksum: a row without one looks damaged.
+  const bare = database.damage.unheard.find(({ key }) => key === metaKey("format"))?.row;
+  const format = bare !== undefined && /^\d+$/.test(bare) ? Number(bare) : held;
   if (format === FORMAT) return;
   throw new GatewayError(
     "storage-failed",

@@ -3,8 +3,8 @@ import { isJsonObject, type JsonObject } from "../thing/json.ts";
 import type { Affordances, Thing } from "../thing/thing.ts";
 import { affordancesOf } from "../thing/thing-description.ts";
 import type { Commit } from "./commit.ts";
-import { rowsOf, type Database } from "./database.ts";
-import { everyRow, metaKey, numberOfKey, thingKey } from "./keys.ts";
+import { readRows, type Database } from "./database.ts";
+import { byThing, everyRow, metaKey, numberOfKey, thingKey } from "./keys.ts";
 
 const jsonObject: z.ZodType<JsonObject> = z.custom<JsonObject>(isJsonObject);
 
@@ -34,9 +34,14 @@ export class Things {
 
   async load(database: Database): Promise<void> {
     this.#lastNumber = Number(this.#commit.read(LAST_NUMBER) ?? "0");
-    for (const [key, value] of await rowsOf(database, everyRow.thing)) {
-      const row = rowSchema.parse(JSON.parse(value));
-      this.#remember(makeThing({ ...row, number: numberOfKey(key) }));
+    const things = await readRows(database, everyRow.thing, (key, row) =>
+      makeThing({ ...rowSchema.parse(JSON.parse(row)), number: numberOfKey(key) }),
+    );
+    for (const thing of things) this.#remember(thing);
+    // Should the number itself be lost: what a Thing has left is not another's.
+    for (const range of byThing) {
+      const [last] = await database.keys({ ...range, reverse: true, limit: 1 }).all();
+      if (last !== undefined) this.#lastNumber = Math.max(this.#lastNumber, numberOfKey(last));
     }
   }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { SecretHash } from "../secrets.ts";
 import { SCOPES, type Scope } from "../thing/access.ts";
 import type { Commit } from "./commit.ts";
-import { rowsOf, type Database } from "./database.ts";
+import { readRows, type Database } from "./database.ts";
 import { clientKey, everyRow, tokenKey } from "./keys.ts";
 
 /** A bearer token. Its text is never stored: `digest` finds it. Times are ms since the epoch. */
@@ -61,9 +61,10 @@ export class Tokens {
   }
 
   async load(database: Database): Promise<void> {
-    for (const [, row] of await rowsOf(database, everyRow.token)) {
-      this.#remember(tokenSchema.parse(JSON.parse(row)));
-    }
+    const tokens = await readRows(database, everyRow.token, (_, row) =>
+      tokenSchema.parse(JSON.parse(row)),
+    );
+    for (const token of tokens) this.#remember(token);
   }
 
   get count(): number {
@@ -110,10 +111,10 @@ export class Clients {
   }
 
   async load(database: Database): Promise<void> {
-    for (const [, row] of await rowsOf(database, everyRow.client)) {
-      const client = clientSchema.parse(JSON.parse(row));
-      this.#byUlid.set(client.ulid, client);
-    }
+    const clients = await readRows(database, everyRow.client, (_, row) =>
+      clientSchema.parse(JSON.parse(row)),
+    );
+    for (const client of clients) this.#byUlid.set(client.ulid, client);
   }
 
   get count(): number {

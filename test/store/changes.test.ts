@@ -97,7 +97,8 @@ await test("the mark of the log goes with the batch, so that a crash can make no
   await store.commit.flushed();
   const { batches } = store.commit.written;
   const mark = JSON.parse(store.database.getSync("m:log") ?? "") as unknown;
-  t.same(mark, { sequence, rows: { property: 0, action: 0, event: 1, data: 0, thing: 0 } });
+  const rows = { property: 0, action: 0, event: 1, data: 0, thing: 0 };
+  t.same(mark, { sequence, rows, page: rows });
   await store.commit.flushed();
   t.equal(store.commit.written.batches, batches);
   store.commit.put("z:other", "");
@@ -113,27 +114,5 @@ await test("a row says in which boot it was written, and that the time could not
   const sequence = opened.store.changes.append({ class: "event", thing: 1, at: 0, name: "e" });
   await opened.store.commit.flushed();
   const row = opened.store.database.getSync(changeKey("event", sequence)) ?? "";
-  t.same(JSON.parse(row.slice(8)), { thing: 1, at: 0, name: "e", boot: 2, unsynced: true });
-});
-
-await test("a flipped bit, a cut row and a row in another's place are found", async (t) => {
-  const { store } = await openTemporaryStore(t);
-  const content = { value: "a text of some length", "💡": [1, 2.5, null, true] };
-  const sequence = store.changes.append({ class: "data", thing: 1, at: 7, content });
-  const row = store.commit.read(changeKey("data", sequence)) ?? "";
-  t.equal(openChange("data", sequence, row).sequence, sequence);
-  const damaged = (text: string, as = sequence): void => {
-    t.throws(() => openChange("data", as, text), { code: "storage-failed" });
-  };
-  fc.assert(
-    fc.property(fc.nat(row.length - 1), fc.nat(6), (at, bit) => {
-      const flipped = String.fromCharCode(row.charCodeAt(at) ^ (1 << bit));
-      damaged(row.slice(0, at) + flipped + row.slice(at + 1));
-    }),
-    { seed: 43, numRuns: 200 },
-  );
-  for (const cut of ["", row.slice(0, 4), row.slice(0, 8), row.slice(0, -1), row + " "]) {
-    damaged(cut);
-  }
-  damaged(row, sequence + 1);
+  t.same(JSON.parse(row), { thing: 1, at: 0, name: "e", boot: 2, unsynced: true });
 });

@@ -160,6 +160,9 @@ await test("each kind of row is in the range of its kind and in no other", (t) =
     token: keys.tokenKey("7ZZZZZZZZZZZZZZZZZZZZZZZZZ"),
     client: keys.clientKey("7ZZZZZZZZZZZZZZZZZZZZZZZZZ"),
     ageMark: keys.ageMarkKey(Number.MAX_SAFE_INTEGER),
+    page: keys.pageKey(Number.MAX_SAFE_INTEGER),
+    gap: keys.gapKey(2 ** 30 - 1),
+    aside: keys.asideKey("n:g"),
     unfinishedRequest: keys.unfinishedKey(1, { at: 0, sequence: 1 }),
   };
   for (const [kind, key] of Object.entries(rows)) {

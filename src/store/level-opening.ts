@@ -1,0 +1,117 @@
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { Level } from "level";
+import { isDamage, type Damage } from "./damage.ts";
+import { whyLogsAreDamaged, whyTablesAreDamaged } from "./level-check.ts";
+import { readDropped, type Dropped } from "./level-log.ts";
+import { isSalvageUnfinished, salvage, type Salvaged } from "./salvage.ts";
+import { syncFolder, SyncedFolder } from "./synced-folder.ts";
+import { readWitness, writeWitness, type Witness } from "./witness.ts";
+
+/** How the database came to be open, and what is known to be gone. */
+export type Opening = {
+  /** Before it was opened; `undefined`: there was none. */
+  readonly witness: Witness | undefined;
+  /** Starts in a row, this one included, none of which lasted. */
+  readonly starts: number;
+  /** LevelDB had none of its logs, and one is always there: the newest rows are gone. */
+  readonly isLogLost: boolean;
+  readonly salvaged: Salvaged | undefined;
+  /** What LevelDB left out of its log, which a power cut may do to what was not acknowledged. */
+  readonly dropped: Dropped;
+};
+
+/** An open LevelDB. */
+export type OpenLevel = {
+  readonly level: Level;
+  readonly opening: Opening;
+  /** Resolves when the files that were made so far outlive a power cut. */
+  readonly settle: () => Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+/** Something ends the process again and again: a damaged table can. */
+const STARTS_SUSPICIOUS = 3;
+
+const LOG_FILE = /^\d+\.log$/;
+const DATA_FILE = /^\d+\.(log|ldb|sst)$/;
+
+export const folderIn = (path: string): string => join(path, "db");
+
+/**
+ * Opens the LevelDB under `path`, making it if there never was one. One that does not open, or is
+ * known to be damaged, is set aside, and what can be read of it is brought into a new one.
+ * @throws Error of LevelDB or of the file system.
+ */
+export async function openLevel(
+  path: string,
+  damage: Damage,
+  monotonicMs: () => number,
+): Promise<OpenLevel> {
+  const folder = folderIn(path);
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const witness = readWitness(path);
+  const starts = (witness?.starts ?? 0) + 1;
+  if (witness !== undefined) writeWitness(path, { ...witness, starts, isClean: false });
+  const isLogLost = witness !== undefined && !hasFile(folder, LOG_FILE);
+  // A folder without CURRENT looks like none to LevelDB: it would delete what is in it.
+  const createIfMissing = witness === undefined && !hasFile(folder, DATA_FILE);
+  const known = damage.wish ?? knownDamage(path, folder, starts);
+  const opened = known ?? (await tryOpen(folder, createIfMissing));
+  let salvaged: Salvaged | undefined;
+  let level: Level;
+  if (typeof opened === "string") {
+    salvaged = await salvage(path, witness?.boot ?? 0, opened);
+    level = await openAt(folder, true);
+    damage.salvaged();
+  } else {
+    level = opened;
+  }
+  try {
+    // LevelDB does not sync the folder after it renames CURRENT or starts a log.
+    const entries = new SyncedFolder(folder, monotonicMs);
+    syncFolder(path);
+    return {
+      level,
+      opening: { witness, starts, isLogLost, salvaged, dropped: readDropped(folder) },
+      settle: async () => entries.settle(),
+      close: async () => {
+        await level.close();
+        entries.close();
+      },
+    };
+  } catch (error) {
+    await level.close();
+    throw error;
+  }
+}
+
+function knownDamage(path: string, folder: string, starts: number): string | undefined {
+  if (isSalvageUnfinished(path)) return "a salvage was cut off";
+  const reason = whyLogsAreDamaged(folder);
+  return starts < STARTS_SUSPICIOUS ? reason : (reason ?? whyTablesAreDamaged(folder));
+}
+
+/** @returns why it cannot be opened as it is. @throws if that is no fault of the database. */
+async function tryOpen(folder: string, createIfMissing: boolean): Promise<Level | string> {
+  try {
+    return await openAt(folder, createIfMissing);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return error instanceof Error && error.cause instanceof Error
+      ? error.cause.message
+      : String(error);
+  }
+}
+
+/** In one go: a `Level` that was made and not opened opens itself, and makes what is missing. */
+async function openAt(folder: string, createIfMissing: boolean): Promise<Level> {
+  const level = new Level(folder, { keyEncoding: "utf8", valueEncoding: "utf8" });
+  await level.open({ maxOpenFiles: 128, createIfMissing });
+  return level;
+}
+
+function hasFile(folder: string, name: RegExp): boolean {
+  if (!existsSync(folder)) return false;
+  return readdirSync(folder).some((file) => name.test(file));
+}
