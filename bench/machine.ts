@@ -24,11 +24,15 @@ export function familyOf(pid: number): readonly number[] {
 
 /** CPU seconds these processes have used. */
 export function cpuSecondsOf(pids: readonly number[]): number {
-  const ticks = pids.map((pid) => {
-    const stat = statOf(pid);
-    return stat === undefined ? 0 : Number(stat[11]) + Number(stat[12]);
-  });
-  return ticks.reduce((sum, each) => sum + each, 0) / TICKS_PER_S;
+  return pids.reduce((sum, pid) => sum + cpuSecondsIn(statOf(pid)), 0);
+}
+
+/** CPU seconds of each thread of a process, the main one first. */
+export function threadCpuSecondsOf(pid: number): readonly number[] {
+  return readdirSync(`/proc/${pid}/task`)
+    .map(Number)
+    .sort((a, b) => a - b)
+    .map((thread) => cpuSecondsIn(statOf(`${pid}/task/${thread}`)));
 }
 
 /**
@@ -88,9 +92,14 @@ function kernel(): string {
   return readFileSync("/proc/sys/kernel/osrelease", "utf8").trim();
 }
 
-/** The fields of /proc/PID/stat from the third, the state, on. */
-function statOf(pid: number): readonly string[] | undefined {
-  const text = readOf(pid, "stat");
+/** In user mode and in the kernel. */
+function cpuSecondsIn(stat: readonly string[] | undefined): number {
+  return stat === undefined ? 0 : (Number(stat[11]) + Number(stat[12])) / TICKS_PER_S;
+}
+
+/** The fields of /proc/PID/stat from the third, the state, on; of a process or of a thread. */
+function statOf(task: number | string): readonly string[] | undefined {
+  const text = readOf(task, "stat");
   // The name in parentheses may hold anything, spaces and parentheses included.
   return text?.slice(text.lastIndexOf(")") + 2).split(" ");
 }
@@ -101,9 +110,9 @@ function sumOf(pids: readonly number[], file: string, pattern: RegExp): number {
 }
 
 /** `undefined`: the process has ended. */
-function readOf(pid: number, file: string): string | undefined {
+function readOf(task: number | string, file: string): string | undefined {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, "utf8");
+    return readFileSync(`/proc/${task}/${file}`, "utf8");
   } catch {
     return undefined;
   }

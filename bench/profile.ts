@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { threadCpuSecondsOf } from "./machine.ts";
 import { observe } from "./observe.ts";
 import type { Bench } from "./rounds.ts";
 import { DURABLE, jobOf, THINGS } from "./rows/loads.ts";
@@ -24,7 +25,13 @@ export async function printProfile(bench: Bench): Promise<void> {
     try {
       const job = jobOf(bench, gateway.endpoint, DURABLE);
       const { value } = await observe(gateway.program, job);
-      bench.say(`${Math.round(value.perSecond)} messages/s under the profiler`);
+      const [main = 0, ...others] = threadCpuSecondsOf(gateway.program.pid);
+      const other = others.reduce((sum, seconds) => sum + seconds, 0);
+      process.stdout.write(
+        `${Math.round(value.perSecond)} messages/s under the profiler\n` +
+          `CPU of the main thread ${main.toFixed(1)} s, of ${others.length} others (LevelDB's, ` +
+          `libuv's, V8's) ${other.toFixed(1)} s\n\n`,
+      );
     } finally {
       // The profile is written when the process ends by itself.
       await gateway.stop();

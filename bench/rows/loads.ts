@@ -106,6 +106,10 @@ export function detailsOf(outcomes: readonly Outcome<LoadResult>[]): readonly De
       "min–max": `${Math.round(rates.min)}–${Math.round(rates.max)}`,
       "PUBACK p50 / p99 ms": latency(({ ack }) => ack),
       "forwarded p50 / p99 ms": latency(({ forward }) => forward),
+      // Of use where the broker did not have its core to itself.
+      "messages a CPU second": Math.round(
+        medianOf(rounds, ({ value, seen }) => value.perSecond / Math.max(0.01, seen.brokerCpu)),
+      ),
       "broker CPU": percentOf(rounds, ({ seen }) => seen.brokerCpu),
       "generator CPU": percentOf(rounds, ({ value }) => value.cpu),
       "bytes to disk a message": Math.round(
