@@ -1,9 +1,7 @@
-import { rmSync } from "node:fs";
-import { open, readdir, stat, statfs } from "node:fs/promises";
-import { join } from "node:path";
 import type { CancelTimer, Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import type { DiskRoom } from "./disk-room.ts";
 import type { Writability } from "./writability.ts";
 
 const MIB = 1024 * 1024;
@@ -16,21 +14,16 @@ const RESERVE_PART = 0.1;
 /** Given up when the disk is full all the same, so that the store can be opened and emptied. */
 const BALLAST_BYTES = 8 * MIB;
 const BALLAST_PART = 0.05;
-const BALLAST_FILE = "ballast";
 /** Changes are taken again when this much more than the reserve is free: no flapping. */
 const RELIEF = 1.2;
-
-export type SpaceOptions = {
-  /** Where the store lives. */
-  readonly path: string;
-  /** Bytes the store may use; 0: as much as there is, but for the reserve. */
-  readonly quotaBytes: number;
-};
 
 type SpaceDeps = {
   readonly clock: Clock;
   readonly log: Log;
   readonly writability: Writability;
+  readonly room: DiskRoom;
+  /** Bytes the store may use; 0: as much as there is, but for the reserve. */
+  readonly quotaBytes: number;
 };
 
 /** What a look at the disk showed, in bytes. */
@@ -46,15 +39,13 @@ export type SpaceSeen = {
  */
 export class Space {
   readonly #deps: SpaceDeps;
-  readonly #options: SpaceOptions;
   #seen: SpaceSeen = { free: 0, used: 0, reserve: 0 };
   #isFull = false;
   #cancelTimer: CancelTimer | undefined;
   #isStopped = false;
 
-  constructor(deps: SpaceDeps, options: SpaceOptions) {
+  constructor(deps: SpaceDeps) {
     this.#deps = deps;
-    this.#options = options;
   }
 
   get seen(): SpaceSeen {
@@ -82,12 +73,9 @@ export class Space {
 
   /** One look at the disk, and what follows from it. */
   async look(): Promise<void> {
-    const { path, quotaBytes } = this.#options;
-    const disk = await statfs(path);
-    const total = disk.blocks * disk.bsize;
+    const { room, quotaBytes } = this.#deps;
+    const { total, free, used } = await room.look();
     const reserve = Math.min(RESERVE_BYTES, total * RESERVE_PART);
-    const free = disk.bavail * disk.bsize;
-    const used = await bytesUnder(path);
     this.#seen = { free, used, reserve };
     const need = this.#isFull ? reserve * RELIEF : reserve;
     const isOverQuota = quotaBytes > 0 && used > quotaBytes * (this.#isFull ? 1 / RELIEF : 1);
@@ -97,7 +85,7 @@ export class Space {
 
   /** Makes the last room there is. */
   dropBallast(): void {
-    rmSync(join(this.#options.path, BALLAST_FILE), { force: true });
+    this.#deps.room.dropBallast();
   }
 
   #set(isFull: boolean, isOverQuota: boolean): void {
@@ -113,36 +101,10 @@ export class Space {
     writability.setFull(isFull ? new GatewayError("storage-full", detail) : undefined);
   }
 
-  /** Real bytes: a file with holes would give nothing back. */
   async #keepBallast(wanted: number): Promise<void> {
+    const { room } = this.#deps;
     const bytes = Math.floor(wanted);
-    const path = join(this.#options.path, BALLAST_FILE);
-    const present = await sizeOf(path);
-    if (present >= bytes || this.#seen.free - bytes < this.#seen.reserve * RELIEF) return;
-    const file = await open(path, "w", 0o600);
-    try {
-      await file.writeFile(Buffer.alloc(bytes, 1));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    const isRoomFor = this.#seen.free - bytes >= this.#seen.reserve * RELIEF;
+    if (isRoomFor && (await room.ballast()) < bytes) await room.writeBallast(bytes);
   }
-}
-
-/** Bytes of all files under a folder; what vanishes meanwhile counts as nothing. */
-async function bytesUnder(folder: string): Promise<number> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-  const sizes = await Promise.all(
-    entries
-      .filter((entry) => entry.isFile())
-      .map(async (entry) => sizeOf(join(entry.parentPath, entry.name))),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
-}
-
-async function sizeOf(file: string): Promise<number> {
-  return stat(file).then(
-    ({ size }) => size,
-    () => 0,
-  );
 }

@@ -9,6 +9,7 @@ import { Credentials } from "./credentials.ts";
 import { openDatabase, type Database } from "./database.ts";
 import { Deletions } from "./deletions.ts";
 import { Gaps } from "./gaps.ts";
+import { diskRoomAt, type DiskRoom } from "./disk-room.ts";
 import { History } from "./history.ts";
 import { makeIds, newSalt, type Ids } from "./ids.ts";
 import { metaKey } from "./keys.ts";
@@ -63,6 +64,8 @@ export type StoreOptions = {
   readonly gatherMs: number;
   /** Bytes the store may use; 0: what the disk has, but for a reserve. */
   readonly quotaBytes: number;
+  /** The disk under `path`, if not the real one. */
+  readonly room?: DiskRoom;
   readonly history: HistoryBounds;
   readonly clock: Clock;
   readonly random: Random;
@@ -196,7 +199,8 @@ function makeTables(commit: Commit) {
 function makeCommit(options: StoreOptions, database: Database, beforeWrite: () => number) {
   const { clock, log } = options;
   const writability = new Writability();
-  const space = new Space({ clock, log, writability }, options);
+  const room = options.room ?? diskRoomAt(options.path);
+  const space = new Space({ clock, log, writability, room, quotaBytes: options.quotaBytes });
   const sequence = { acknowledged: 0, closing: 0 };
   const acknowledgedSequence = (): number => sequence.acknowledged;
   const commit = new Commit(database, {
