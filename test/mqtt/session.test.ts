@@ -15,6 +15,19 @@ await test("a message goes out when its batch is on disk and not before", (t) =>
   t.end();
 });
 
+await test("an acknowledgement does not let out what is not on disk yet", (t) => {
+  const bench = new Bench();
+  const outbox = bench.attach();
+  bench.offer("a", "1");
+  bench.sync();
+  bench.offer("a", "2");
+  bench.queue.acknowledge(outbox.publishes[0]!.messageId!);
+  t.same(outbox.payloads, ["1"]);
+  bench.sync();
+  t.same(outbox.payloads, ["1", "2"]);
+  t.end();
+});
+
 await test("messages go out in the order they were offered, whatever their QoS", (t) => {
   const bench = new Bench();
   const outbox = bench.attach();
