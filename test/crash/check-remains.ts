@@ -7,6 +7,7 @@ import {
   type Moment,
 } from "../../src/store/keys.ts";
 import type { RecordedChange } from "../../src/store/changes.ts";
+import { pageOf } from "../../src/store/page-counts.ts";
 import type { Fault } from "./fault.ts";
 import type { Remains } from "./remains.ts";
 
@@ -16,7 +17,9 @@ import type { Remains } from "./remains.ts";
  */
 export function checkRemains(remains: Remains, isSwept: boolean): readonly Fault[] {
   return [
+    ...remains.damage.map((detail) => ({ rule: "whole", detail }) as const),
     ...checkSequences(remains, isSwept),
+    ...checkPages(remains),
     ...checkIndex(remains),
     ...checkStates(remains),
     ...checkThings(remains),
@@ -48,6 +51,27 @@ function checkSequences({ mark, changes }: Remains, isSwept: boolean): readonly 
     const detail = `the mark says ${mark.rows[of]} rows of class ${of}, there are ${count}`;
     faults.push({ rule: "mark", detail });
   }
+  return faults;
+}
+
+/** By these counts a hole that damage leaves is told from one that was made. */
+function checkPages({ mark, pages, changes }: Remains): readonly Fault[] {
+  const counted = new Map<string, number>();
+  for (const { class: of, sequence } of changes) {
+    const place = `page ${pageOf(sequence)}, class ${of}`;
+    counted.set(place, (counted.get(place) ?? 0) + 1);
+  }
+  const faults: Fault[] = [];
+  for (const [page, counts] of [...pages, [pageOf(mark.sequence), mark.page] as const]) {
+    for (const of of CHANGE_CLASSES) {
+      const place = `page ${page}, class ${of}`;
+      const count = counted.get(place) ?? 0;
+      if (count === counts[of]) counted.delete(place);
+      else faults.push({ rule: "mark", detail: `${place}: ${counts[of]} counted, ${count} there` });
+    }
+  }
+  for (const place of counted.keys())
+    faults.push({ rule: "mark", detail: `${place} has no count` });
   return faults;
 }
 

@@ -45,11 +45,12 @@ function levelChange(sequence: number, level: number): RecordedChange {
 function remainsOf(changes: readonly RecordedChange[]): Remains {
   const property = changes.filter((change) => change.class === "property");
   const last = property.at(-1);
+  const things = changes.length - property.length;
+  const counts = { property: property.length, action: 0, event: 0, data: 0, thing: things };
   return {
-    mark: {
-      sequence: changes.at(-1)?.sequence ?? 0,
-      rows: { property: property.length, action: 0, event: 0, data: 0, thing: 1 },
-    },
+    mark: { sequence: changes.at(-1)?.sequence ?? 0, rows: counts, page: counts },
+    pages: new Map(),
+    damage: [],
     changes,
     index: property.map(({ at, sequence }) => ({
       source: { thing: 1, of: "property", name: "level" },
@@ -134,6 +135,19 @@ const DAMAGE: readonly (readonly [
     ({ remains }) => remainsOf([...remains.changes, levelChange(5, 42)]),
   ],
   ["the mark is behind", ["mark"], ({ remains }) => behind(remains)],
+  [
+    "a page has fewer rows than were counted",
+    ["mark"],
+    ({ remains }) => {
+      const page = { ...remains.mark.page, property: 9 };
+      return { ...remains, mark: { ...remains.mark, page } };
+    },
+  ],
+  [
+    "a row cannot be read",
+    ["whole"],
+    ({ remains }) => ({ ...remains, damage: ["the row t:000001 cannot be read"] }),
+  ],
   [
     "the index lacks a row",
     ["index"],

@@ -1,5 +1,6 @@
 /** What a checker may find. `docs/testing.md` says what each means. */
 export const RULES = [
+  "whole",
   "no-hole",
   "mark",
   "index",

@@ -51,6 +51,12 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
     wrong: "        this.#sequence += this.#sequence % 100 === 99 ? 2 : 1;\n",
     noticedBy: ["no-hole"],
   },
+  "a-page-is-miscounted": {
+    file: "store/page-counts.js",
+    right: "this.#counts[of] += 1;",
+    wrong: "this.#counts[of] += this.#counts[of] % 20 === 19 ? 2 : 1;",
+    noticedBy: ["mark"],
+  },
   "the-state-is-in-another-batch": {
     file: "interactions/property-update.js",
     right: "store.properties.set(thing.number, name, state);",

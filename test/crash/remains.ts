@@ -14,15 +14,21 @@ import {
   momentOfKey,
   nameOfStateKey,
   numberOfKey,
+  pageOfKey,
   sequenceOfChangeKey,
   sourceOfHistoryKey,
   type HistorySource,
   type Moment,
 } from "../../src/store/keys.ts";
+import type { Counts } from "../../src/store/page-counts.ts";
 
 /** What a gateway left on disk, row by row, before another start touches it. */
 export type Remains = {
-  readonly mark: Pick<LogMark, "sequence" | "rows">;
+  readonly mark: LogMark;
+  /** How many changes of each class each page of the log has to hold, but for the newest. */
+  readonly pages: ReadonlyMap<number, Counts>;
+  /** What the store had lost, or thought it had: SIGKILL damages nothing. */
+  readonly damage: readonly string[];
   /** By sequence. */
   readonly changes: readonly RecordedChange[];
   readonly index: readonly { readonly source: HistorySource; readonly moment: Moment }[];
@@ -60,8 +66,11 @@ export async function readRemains(path: string): Promise<Remains> {
         changes.push(openChange(of, sequenceOfChangeKey(key), row));
       }
     }
+    const pages = await rows(everyRow.page);
+    const gaps = [...(await rows(everyRow.gap)), ...(await rows(everyRow.aside))];
     return {
       mark: readMark(read),
+      pages: new Map(pages.map(([key, row]) => [pageOfKey(key), JSON.parse(row) as Counts])),
       changes: changes.sort((a, b) => a.sequence - b.sequence),
       index: (await rows(under("h:"))).map(([key]) => {
         const source = sourceOfHistoryKey(key);
@@ -86,6 +95,13 @@ export async function readRemains(path: string): Promise<Remains> {
       ),
       credentials: new Set((await rows(everyRow.credential)).map(([key]) => key.slice(2))),
       mqtt: await readMqttRows(database, { read }),
+      // Last: it is known when all has been read.
+      damage: [
+        ...gaps.map(([key]) => `there is a row ${key}`),
+        ...database.damage.unheard.map(({ key }) => `the row ${key} cannot be read`),
+        ...(database.opening.salvaged === undefined ? [] : ["the database had to be salvaged"]),
+        ...(database.opening.isLogLost ? ["the database has no log"] : []),
+      ],
     };
   } finally {
     await database.close();
