@@ -5,6 +5,7 @@ import type { Commit } from "../store/commit.ts";
 import type { Qos } from "./frame-kinds.ts";
 import { encodePublish, type Message, type RequestReference } from "./message.ts";
 import { queueKey, readQueued, writeQueued, type QueuedRow } from "./session-rows.ts";
+import { Waiting } from "./waiting.ts";
 
 /** Where a session's packets go while a connection is open. */
 export type Outlet = {
@@ -60,7 +61,7 @@ export class SessionQueue {
   /** `undefined`: a clean session, whose queue ends with its connection. */
   readonly #persistentAs: number | undefined;
   /** Not sent yet, in order. */
-  readonly #waiting = new Map<number, Entry>();
+  readonly #waiting = new Waiting<Entry>();
   /** Sent and not acknowledged, by packet id, in the order they were sent. */
   readonly #inFlight = new Map<number, Entry>();
   #outlet: Outlet | undefined;
@@ -99,7 +100,7 @@ export class SessionQueue {
       isIdStored: packetId !== 0,
       mayHaveBeenSent: wasConnected && this.depth.messages < this.#deps.limits.inflight,
     };
-    if (packetId === 0) this.#waiting.set(counter, entry);
+    if (packetId === 0) this.#waiting.add(entry);
     else this.#inFlight.set(packetId, entry);
     this.#bytes += bytes;
     this.#lastCounter = counter;
@@ -138,7 +139,7 @@ export class SessionQueue {
       isReleased: false,
       ...sent,
     };
-    this.#waiting.set(counter, entry);
+    this.#waiting.add(entry);
     this.#bytes += bytes;
     return counter;
   }
@@ -230,15 +231,9 @@ export class SessionQueue {
 
   /** Drops states that a newer one replaces. A state itself always finds room: there is one a topic. */
   #makeRoom(message: Message): boolean {
-    const latest = new Map<string, Entry>();
-    for (const entry of this.#waiting.values()) {
-      if (!entry.isState || entry.qos === 0) continue;
-      const older = latest.get(entry.topic);
-      if (older !== undefined) this.#supersede(older);
-      latest.set(entry.topic, entry);
-    }
+    for (const entry of this.#waiting.replaced) this.#supersede(entry);
     if (!message.isState) return !this.#isFull(message);
-    const older = latest.get(message.topic);
+    const older = this.#waiting.latestState(message.topic);
     if (older !== undefined) this.#supersede(older);
     return true;
   }
@@ -269,7 +264,7 @@ export class SessionQueue {
     }
     const packetId = this.#packetIdFor(entry.counter);
     entry.packetId = packetId;
-    this.#waiting.delete(entry.counter);
+    this.#waiting.delete(entry);
     this.#inFlight.set(packetId, entry);
     const dup = entry.mayHaveBeenSent;
     const packet = encodePublish(message, { qos: entry.qos, packetId, dup });
@@ -310,7 +305,7 @@ export class SessionQueue {
   }
 
   #forget(entry: Entry): void {
-    if (entry.packetId === 0) this.#waiting.delete(entry.counter);
+    if (entry.packetId === 0) this.#waiting.delete(entry);
     else this.#inFlight.delete(entry.packetId);
     this.#bytes -= entry.bytes;
     if (entry.key !== undefined) this.#deps.commit.delete(entry.key);

@@ -255,6 +255,25 @@ await test("another message takes the room of states that newer ones replaced", 
   t.end();
 });
 
+await test("a full queue takes a message in the same time, however many wait in it", (t) => {
+  const count = 40_000;
+  const fill = (bench: Bench, topics: number): number => {
+    const before = process.hrtime.bigint();
+    for (let index = 0; index < count; index += 1) {
+      bench.offer(`t/${index % topics}`, "1", { isState: true, volatile: true });
+    }
+    return Number(process.hrtime.bigint() - before) / 1e6;
+  };
+  const few = new Bench({ session_queue_messages: 10 });
+  const many = new Bench({ session_queue_messages: 10 });
+  fill(new Bench(), count);
+  const [msOfFew, msOfMany] = [fill(few, 10), fill(many, count)];
+  t.equal(few.queue.depth.messages, 10);
+  t.equal(many.queue.depth.messages, count);
+  t.ok(msOfMany < 20 * msOfFew + 500, `${msOfMany} ms beside ${msOfFew} ms`);
+  t.end();
+});
+
 await test("the bound counts bytes too", (t) => {
   const bench = new Bench({ session_queue_bytes: 1_000 });
   const large = "x".repeat(400);
