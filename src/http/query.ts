@@ -34,7 +34,7 @@ export function formatQuery(
   changes: Readonly<Record<string, string | undefined>>,
 ): string {
   const kept = [...query].flatMap(([name, values]) =>
-    name in changes ? [] : values.map((value) => [name, value] as const),
+    Object.hasOwn(changes, name) ? [] : values.map((value) => [name, value] as const),
   );
   const set = Object.entries(changes).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value] as const],
