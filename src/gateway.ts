@@ -1,3 +1,4 @@
+import { AddressRate } from "./address-rate.ts";
 import type { Clock, Random } from "./clock.ts";
 import { isLoopbackHost, type Config } from "./config.ts";
 import { GatewayError } from "./errors.ts";
@@ -83,10 +84,12 @@ async function startOn(config: Config, deps: GatewayDeps, store: Store): Promise
   };
   await bootstrap(config, deps, interactions);
   const deadlines = new ActionDeadlines(interactions, () => late.mqtt?.deliverWaiting());
+  const loginFailures = makeLoginFailures(config, clock);
   const mqtt = await openMqtt(interactions, {
     host: config.mqtt.host,
     port: config.mqtt.port,
     refusedFilters: config.mqtt.refused_filters,
+    loginFailures,
     deliverability: ({ thing, name, moment }) => deadlines.deliverability(thing, name, moment),
     onFatal: deps.onFatal,
   });
@@ -113,6 +116,8 @@ async function startOn(config: Config, deps: GatewayDeps, store: Store): Promise
         ...interactions,
         name: "sluice",
         version: packageVersion(),
+        loginFailures,
+        mqttPort,
         describeGateway: () => describe(store, mqtt, clock.monotonicMs() - startedMs),
         isReady: () => state.isReady,
       },
@@ -134,6 +139,10 @@ async function startOn(config: Config, deps: GatewayDeps, store: Store): Promise
     await stop();
     throw error;
   }
+}
+
+function makeLoginFailures({ limits }: Config, clock: Clock): AddressRate {
+  return new AddressRate(limits.login_failures_per_minute_per_address, clock);
 }
 
 /** The first start: an account and a token for whoever holds the box. */

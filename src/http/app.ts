@@ -14,7 +14,6 @@ import {
   requestIds,
   type Params,
 } from "./incoming.ts";
-import { LoginFailures } from "./login-failures.ts";
 import { prepare, send } from "./outgoing.ts";
 import { isUnmodified } from "./preconditions.ts";
 import { problemAnswer, toGatewayError } from "./problem.ts";
@@ -32,8 +31,7 @@ type Edge = {
 
 /** The Koa application: it turns a request into a `Call`, and an `Answer` into a response. */
 export function makeApp(deps: HttpDeps, state: AppState): Koa {
-  const perMinute = deps.limits.login_failures_per_minute_per_address;
-  const failures = new LoginFailures(perMinute, deps.clock);
+  const failures = deps.loginFailures;
   const edge: Edge = { deps, state, authenticate: makeAuthenticator(deps, failures) };
   const nextRequestId = requestIds(deps);
   const app = new Koa();

@@ -2,7 +2,7 @@ import { GatewayError } from "../errors.ts";
 import { authenticateBasic, authenticateToken } from "../interactions/authentication.ts";
 import type { Principal } from "../thing/access.ts";
 import type { HttpDeps } from "./call.ts";
-import type { LoginFailures } from "./login-failures.ts";
+import type { AddressRate } from "../address-rate.ts";
 
 /** Who asks, as the header Authorization says; loopback is no substitute for it. */
 export type Authenticator = (
@@ -15,7 +15,7 @@ export type Authenticator = (
  * has no failures left, right or wrong, because a password a person chose can be.
  * @returns a function that throws GatewayError `unauthorized`, `rate-limited`.
  */
-export function makeAuthenticator(deps: HttpDeps, failures: LoginFailures): Authenticator {
+export function makeAuthenticator(deps: HttpDeps, failures: AddressRate): Authenticator {
   return (authorization, address): Principal | Promise<Principal> => {
     if (authorization === undefined) {
       throw new GatewayError("unauthorized", "there is no Authorization header");
@@ -38,7 +38,7 @@ export function makeAuthenticator(deps: HttpDeps, failures: LoginFailures): Auth
 
 async function fromBasic(
   deps: HttpDeps,
-  failures: LoginFailures,
+  failures: AddressRate,
   credentials: string,
   address: string,
 ): Promise<Principal> {
@@ -54,7 +54,7 @@ async function fromBasic(
 }
 
 /** @throws GatewayError `rate-limited`. */
-export function takeLogin(failures: LoginFailures, address: string): void {
+export function takeLogin(failures: AddressRate, address: string): void {
   const retryAfterS = failures.take(address);
   if (retryAfterS === 0) return;
   const detail = `too many failed log-ins from ${address}`;

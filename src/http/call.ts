@@ -1,3 +1,4 @@
+import type { AddressRate } from "../address-rate.ts";
 import { strict as assert } from "node:assert";
 import type { ThingRequest } from "../interactions/authorise.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
@@ -13,6 +14,8 @@ export type HttpDeps = InteractionDeps & {
   /** Id, uptime and the state of store, broker and uplinks, for GET /gateway. */
   readonly describeGateway: () => JsonObject;
   readonly isReady: () => boolean;
+  /** Failed log-ins by address, over all protocols. */
+  readonly loginFailures: AddressRate;
   /** Where MQTT listens, for the forms of a Thing Description; absent: they lead to HTTP only. */
   readonly mqttPort?: number;
 };

@@ -5,7 +5,7 @@ import type { Client } from "../store/tokens.ts";
 import { parseBasic, takeLogin, type UserAndPassword } from "./authentication.ts";
 import { mediaTypeOf } from "./body.ts";
 import type { Answer, Call, Route } from "./call.ts";
-import type { LoginFailures } from "./login-failures.ts";
+import type { AddressRate } from "../address-rate.ts";
 import { parseQuery } from "./query.ts";
 
 /** RFC 6749 §5.2. */
@@ -17,7 +17,7 @@ type OauthError =
   | "invalid_scope";
 
 /** RFC 6749 §4.4 and RFC 7009. */
-export function makeOauthRoutes(failures: LoginFailures): readonly Route[] {
+export function makeOauthRoutes(failures: AddressRate): readonly Route[] {
   return [
     {
       method: "POST",
@@ -49,7 +49,7 @@ class Refusal extends Error {
 
 async function answerForm(
   call: Call,
-  failures: LoginFailures,
+  failures: AddressRate,
   answer: (call: Call, client: Client, form: Form) => Answer,
 ): Promise<Answer> {
   const headers = { Pragma: "no-cache" }; // RFC 6749 §5.1 asks for it.
@@ -93,7 +93,7 @@ function isBadEncoding(error: unknown): boolean {
 }
 
 /** By Basic or by the form, not by both (RFC 6749 §2.3). */
-function authenticate(call: Call, failures: LoginFailures, form: Form): Client {
+function authenticate(call: Call, failures: AddressRate, form: Form): Client {
   const given = givenCredentials(call, form);
   takeLogin(failures, call.address);
   const client =

@@ -6,7 +6,7 @@ import { credentialRoutes } from "./credentials.ts";
 import { dataRoutes } from "./data.ts";
 import { eventRoutes } from "./events.ts";
 import { gatewayRoutes } from "./gateway.ts";
-import type { LoginFailures } from "./login-failures.ts";
+import type { AddressRate } from "../address-rate.ts";
 import { makeOauthRoutes } from "./oauth2.ts";
 import { problemRoutes } from "./problems.ts";
 import { propertyRoutes } from "./properties.ts";
@@ -15,7 +15,7 @@ import { thingRoutes } from "./things.ts";
 import { tokenRoutes } from "./tokens.ts";
 
 /** Every route there is, those of values first. `docs/http-api.md` has a row for each (tested). */
-export function makeRoutes(failures: LoginFailures): readonly Route[] {
+export function makeRoutes(failures: AddressRate): readonly Route[] {
   return [
     ...propertyRoutes,
     ...actionRoutes,

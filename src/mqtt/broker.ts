@@ -5,9 +5,9 @@ import type { Deliverability } from "../interactions/action-deadlines.ts";
 import { principalOf, validSecrets } from "../interactions/authentication.ts";
 import type { CredentialChange, InteractionDeps } from "../interactions/deps.ts";
 import type { Publication } from "../interactions/publication.ts";
+import { AddressRate } from "../address-rate.ts";
 import { GatewayError } from "../errors.ts";
 import { FIXED_LIMITS } from "../limits.ts";
-import { AddressRate } from "./address-rate.ts";
 import { Gate } from "./gate.ts";
 import { mayStillReceive } from "./grants.ts";
 import type { GateDeps } from "./gate-deps.ts";
@@ -26,6 +26,8 @@ export type MqttOptions = {
   readonly host: string;
   readonly port: number;
   readonly refusedFilters: readonly string[];
+  /** Failed log-ins by address, over all protocols. */
+  readonly loginFailures: AddressRate;
   readonly deliverability: (request: RequestReference) => Deliverability;
   readonly onFatal: (error: unknown) => void;
 };
@@ -55,7 +57,6 @@ export class MqttBroker {
   readonly #byAddress = new Map<string, number>();
   readonly #dropped = new Map<string, number>();
   readonly #connectRate: AddressRate;
-  readonly #failureRate: AddressRate;
   readonly #server: Server;
   readonly #gateDeps: GateDeps;
   #aedes: Aedes | undefined;
@@ -68,8 +69,7 @@ export class MqttBroker {
       this.#dropped.set(cause, (this.#dropped.get(cause) ?? 0) + 1);
     });
     const { clock, limits } = deps;
-    this.#connectRate = new AddressRate(clock, limits.connects_per_minute_per_address);
-    this.#failureRate = new AddressRate(clock, limits.login_failures_per_minute_per_address);
+    this.#connectRate = new AddressRate(limits.connects_per_minute_per_address, clock);
     this.#gateDeps = this.#makeGateDeps();
     this.#server = createServer({ noDelay: true }, (socket) => this.accept(socket));
   }
@@ -194,7 +194,7 @@ export class MqttBroker {
     const { connections, connections_per_address: perAddress } = this.#deps.limits;
     const ofAddress = this.#byAddress.get(address) ?? 0;
     const isOver = this.#gates.size >= connections || ofAddress >= perAddress;
-    if (this.#isStopping || isOver || !this.#connectRate.take(address)) {
+    if (this.#isStopping || isOver || this.#connectRate.take(address) > 0) {
       // Before CONNECT nothing can be said [MQTT-3.1.0-1].
       this.#deps.log.debug("mqtt.connection_refused", { address });
       socket.destroy();
@@ -215,8 +215,7 @@ export class MqttBroker {
       refusedFilters: new Set(this.#options.refusedFilters),
       makeClientId: () => `auto-${this.#deps.store.ids.next()}`,
       handle: (gate) => this.#aedes?.handle(gate),
-      mayTry: (address) => this.#failureRate.has(address),
-      onFailedLogin: (address) => this.#failureRate.take(address),
+      loginFailures: this.#options.loginFailures,
       onRefusedConnect: (address, code, reason) => {
         this.#deps.log.info("mqtt.connect_refused", { address, code, reason });
       },

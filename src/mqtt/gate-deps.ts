@@ -1,3 +1,4 @@
+import type { AddressRate } from "../address-rate.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
 import type { Log } from "../log.ts";
 import type { ConnackCode } from "./answers.ts";
@@ -19,9 +20,7 @@ export type GateDeps = {
   readonly makeClientId: () => string;
   /** Gives the connection to aedes. */
   readonly handle: (gate: Gate) => void;
-  /** May this address try to log in now? */
-  readonly mayTry: (address: string) => boolean;
-  readonly onFailedLogin: (address: string) => void;
+  readonly loginFailures: AddressRate;
   readonly onRefusedConnect: (address: string, code: ConnackCode, reason: string) => void;
   /** The gate has its client id: a connection that has the same one ends now [MQTT-3.1.4-2]. */
   readonly onOpen: (gate: Gate) => void;

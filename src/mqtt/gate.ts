@@ -31,6 +31,9 @@ import type { Session } from "./sessions.ts";
 import { OUT_BYTES_MAX, SocketOutlet } from "./socket-outlet.ts";
 import { grantSubscriptions } from "./subscriptions.ts";
 
+/** Bad user name or password, MQTT 3.1.1 §3.2.2.3. */
+const BAD_LOGIN = 4;
+
 /**
  * One connection, in front of aedes: every byte passes here first.
  *
@@ -220,10 +223,8 @@ export class Gate extends Duplex {
           reason: frame.reason,
           clause: frame.clause,
         });
-        {
-          this.close(`protocol error: ${frame.reason}`);
-          return;
-        }
+        this.close(`protocol error: ${frame.reason}`);
+        return;
     }
   }
 
@@ -232,15 +233,18 @@ export class Gate extends Duplex {
     const { store } = this.#deps.interactions;
     // The chunk it stands in may be used again before the password has been checked.
     const connect = { ...frame, bytes: Buffer.from(frame.bytes) };
-    if (!this.#deps.mayTry(this.address)) {
+    // Taken before it is checked, so that parallel guesses count.
+    if (this.#deps.loginFailures.take(this.address) > 0) {
       this.#refuse(3, "too many failed log-ins from this address");
       return;
     }
     admit(this.#deps, connect).then((admission) => {
+      if (admission.ok || admission.code !== BAD_LOGIN) {
+        this.#deps.loginFailures.giveBack(this.address);
+      }
       if (this.#isClosed) return;
       const now = admission.ok ? recheck(this.#deps, connect, admission.as) : admission;
       if (!now.ok) {
-        if (now.code === 4) this.#deps.onFailedLogin(this.address);
         this.#refuse(now.code, now.reason);
         return;
       }

@@ -1,12 +1,12 @@
 import { test } from "tap";
 import type { Route } from "../../src/http/call.ts";
-import { LoginFailures } from "../../src/http/login-failures.ts";
+import { AddressRate } from "../../src/address-rate.ts";
 import { makeRoutes } from "../../src/http/routes.ts";
 import { createClient } from "../../src/interactions/tokens.ts";
 import { SCOPES, type Scope } from "../../src/thing/access.ts";
 import { basic, BOILER, startGateway } from "./harness.ts";
 
-const ROUTES = makeRoutes(new LoginFailures(0, { monotonicMs: () => 0 }));
+const ROUTES = makeRoutes(new AddressRate(0, { monotonicMs: () => 0 }));
 
 function pathOf({ path }: Route, account = "A"): string {
   return path.replace(":account", account).replace(":thing", "boiler").replace(/:\w+/g, "target");
@@ -218,7 +218,7 @@ await test("failed log-ins of an address are limited, and come back with time", 
 
 await test("the limit of failed log-ins counts parallel ones, and can be off", (t) => {
   let now = 0;
-  const failures = new LoginFailures(2, { monotonicMs: () => now });
+  const failures = new AddressRate(2, { monotonicMs: () => now });
   t.same([failures.take("a"), failures.take("a"), failures.take("a")], [0, 0, 30]);
   t.equal(failures.take("b"), 0, "each address has its own");
   failures.giveBack("a");
@@ -229,7 +229,7 @@ await test("the limit of failed log-ins counts parallel ones, and can be off", (
   t.equal(failures.take("a"), 0);
   for (let n = 0; n < 10_100; n += 1) failures.take(`x${n}`);
   t.equal(failures.take("b"), 0, "the memory of it is bounded: the oldest was forgotten");
-  const off = new LoginFailures(0, { monotonicMs: () => now });
+  const off = new AddressRate(0, { monotonicMs: () => now });
   for (let n = 0; n < 100; n += 1) t.equal(off.take("a"), 0);
   t.end();
 });

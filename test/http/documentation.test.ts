@@ -1,7 +1,7 @@
 import { test } from "tap";
 import { putAccount } from "../../src/interactions/accounts.ts";
 import type { Route } from "../../src/http/call.ts";
-import { LoginFailures } from "../../src/http/login-failures.ts";
+import { AddressRate } from "../../src/address-rate.ts";
 import { makeRoutes } from "../../src/http/routes.ts";
 import { readFileSync } from "node:fs";
 import { fencedBlocks, outputPattern, tableRows } from "../documents.ts";
@@ -12,7 +12,7 @@ const DOCUMENT = "docs/http-api.md";
 const ANY = "…";
 
 await test("docs/http-api.md has a row for each route, as the code has it, and no other", (t) => {
-  const routes = makeRoutes(new LoginFailures(0, { monotonicMs: () => 0 }));
+  const routes = makeRoutes(new AddressRate(0, { monotonicMs: () => 0 }));
   const heading = ["method", "path", "scope", "query", "what it does"];
   const rows = tableRows(DOCUMENT, heading).map((cells) => cells.slice(0, 4).join(" | "));
   t.same(rows.toSorted(), routes.map(rowOf).toSorted());

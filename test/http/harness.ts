@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
+import { AddressRate } from "../../src/address-rate.ts";
 import { systemClock, systemRandom, type Clock } from "../../src/clock.ts";
 import { startHttp, type HttpDeps } from "../../src/http/server.ts";
 import type { CredentialChange } from "../../src/interactions/deps.ts";
@@ -128,11 +129,12 @@ export async function startGateway(
     log,
     onFailure: () => undefined,
   });
+  const limits = defaultLimits(options.limits ?? {});
   const deps: HttpDeps = {
     store,
     clock,
     random: systemRandom,
-    limits: defaultLimits(options.limits ?? {}),
+    limits,
     log,
     publish: (publication) => void published.push(publication),
     credentialChanged: (ulid, change) => void credentialChanges.push([ulid, change]),
@@ -141,6 +143,7 @@ export async function startGateway(
     version: "9.9.9",
     describeGateway: (): JsonObject => ({ store: { state: "open" }, broker: {}, uplinks: [] }),
     isReady: () => true,
+    loginFailures: new AddressRate(limits.login_failures_per_minute_per_address, clock),
     ...options.deps,
   };
   putAccount(deps, "A", {});

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { AddressRate } from "../../src/address-rate.ts";
 import type { Random } from "../../src/clock.ts";
 import { ActionDeadlines } from "../../src/interactions/action-deadlines.ts";
 import { CredentialDeadlines } from "../../src/interactions/credential-deadlines.ts";
@@ -83,6 +84,7 @@ export async function startSimGateway(
     host: "127.0.0.1",
     port: 0,
     refusedFilters: [],
+    loginFailures: new AddressRate(0, clock),
     deliverability: ({ thing, name, moment }) => deadlines.deliverability(thing, name, moment),
     onFatal: (error) => fatal.push(error),
   });

@@ -1,17 +1,16 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "./clock.ts";
 
 const MINUTE_MS = 60_000;
-/** Addresses remembered at once; beyond that those with the fewest failures are forgotten. */
+/** Addresses remembered at once; beyond that those with the most tries left are forgotten. */
 const ADDRESSES_MAX = 10_000;
 
 type Bucket = { tokens: number; atMs: number };
 
 /**
- * A token bucket of failed log-ins for each address: it holds what one minute allows, and fills
- * evenly. A log-in takes a token before it is checked, so that parallel guesses count, and gives it
- * back when it succeeds.
+ * A token bucket for each address: it holds what one minute allows, and fills evenly. A log-in takes
+ * a token before it is checked, so that parallel guesses count, and gives it back when it was right.
  */
-export class LoginFailures {
+export class AddressRate {
   readonly #perMinute: number;
   readonly #clock: Pick<Clock, "monotonicMs">;
   readonly #buckets = new Map<string, Bucket>();
@@ -20,6 +19,11 @@ export class LoginFailures {
   constructor(perMinute: number, clock: Pick<Clock, "monotonicMs">) {
     this.#perMinute = perMinute;
     this.#clock = clock;
+  }
+
+  /** Is a token left? */
+  has(address: string): boolean {
+    return this.#perMinute === 0 || this.#filled(address).tokens >= 1;
   }
 
   /** Takes a token: 0, or the whole seconds until there is one. */
@@ -34,7 +38,7 @@ export class LoginFailures {
     return 0;
   }
 
-  /** The log-in was right: it costs nothing. */
+  /** It was right: it costs nothing. */
   giveBack(address: string): void {
     const bucket = this.#buckets.get(address);
     if (bucket === undefined) return;
