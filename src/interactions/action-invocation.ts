@@ -234,5 +234,7 @@ function commitRequest(deps: InteractionDeps, thing: Thing, request: ActionReque
     about: "action",
     ...(status === "pending" ? { request: { name, moment } } : {}),
   });
-  return { thing, request };
+  // One that no device's queue had room for has failed by now.
+  const now = status === "pending" ? deps.store.requests.get(thing.number, name, moment) : request;
+  return { thing, request: now ?? request };
 }

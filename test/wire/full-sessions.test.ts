@@ -71,12 +71,13 @@ await test("a queued action request that is lost so fails with queue-full, thoug
   );
   await consumer.subscribe(`${ROOT}/actions/#`);
   for (const data of ["1", "2", "3"]) await emit(data);
-  const request = async (): Promise<string> => {
+  const request = async (status: string): Promise<string> => {
     const reply = await site.did("POST", "/A/things/boiler/actions/reset", { reset: {} });
+    t.match(reply.json, { reset: { status } }, "whoever requested it sees at once");
     return reply.headers.get("location") ?? "";
   };
-  const held = await request();
-  const lost = await request();
+  const held = await request("pending");
+  const lost = await request("failed");
   t.match((await site.did("GET", held)).json, { reset: { status: "pending" } });
   t.match((await site.did("GET", lost)).json, {
     reset: { status: "failed", error: { type: "/problems/queue-full" }, timeCompleted: String },
