@@ -102,11 +102,8 @@ async function startOn(config: Config, deps: GatewayDeps, store: Store): Promise
     state.isReady = false;
     deadlines.stop();
     expiries.stop();
-    await runAll(log, [
-      async () => http?.stop(),
-      async () => mqtt.stop(),
-      async () => store.close(),
-    ]);
+    const steps = [async () => http?.stop(), async () => mqtt.stop(), async () => store.close()];
+    await runAll(log, steps);
   };
   try {
     await mqtt.start();
