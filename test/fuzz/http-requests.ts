@@ -7,7 +7,13 @@ import { noise } from "./mqtt-packets.ts";
 import { SITE } from "./site.ts";
 import type { Target } from "./target.ts";
 
-export const ROUTES: readonly Route[] = makeRoutes(new AddressRate(0, { monotonicMs: () => 0 }));
+const ROUTES: readonly Route[] = makeRoutes(new AddressRate(0, { monotonicMs: () => 0 }));
+
+/** What takes a body has more that can be wrong; a patch has most. */
+const WEIGHTS = { GET: 1, DELETE: 1, POST: 3, PUT: 3, PATCH: 8 } as const;
+const WEIGHTED = ROUTES.flatMap((route) =>
+  Array.from({ length: WEIGHTS[route.method] }, () => route),
+);
 
 /** Whose request it is. */
 export type Asker = "admin" | "site" | "other" | "device" | "nobody";
@@ -71,7 +77,7 @@ const MEDIA_TYPES = [
 
 /** One request to any route. `ids`: of what was made before. */
 export function makeRequest(dice: Dice, target: Target, ids: readonly string[]): FuzzRequest {
-  const route = dice.pick(ROUTES);
+  const route = dice.pick(WEIGHTED);
   const method = dice.chance(0.85) ? route.method : dice.pick(METHODS);
   const path = fillPath(dice, route, method, ids) + query(dice, route, ids);
   const asker = dice.pick([

@@ -50,6 +50,8 @@ const ODD_TEXTS = [
 
 const ODD_KEYS = [
   "__proto__",
+  "__proto__",
+  "__proto__",
   "constructor",
   "prototype",
   "toString",
