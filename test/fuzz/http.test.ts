@@ -1,6 +1,8 @@
 import { test } from "tap";
+import { exchange } from "./exchange.ts";
 import { fuzzHttp } from "./http-fuzz.ts";
 import { KEPT_SEEDS } from "./kept-seeds.ts";
+import { startTarget } from "./target.ts";
 
 /** The seed of the run that every `npm test` does. */
 const SEED = 20_261_122;
@@ -19,3 +21,11 @@ for (const { seed, firstRound, rounds, what } of KEPT_SEEDS.http) {
     await fuzzHttp({ seed, firstRound, rounds, seconds: 30 });
   });
 }
+
+await test("an expectation that nobody knows is passed over: Node's 417 has no body of ours", async (t) => {
+  const target = await startTarget();
+  t.teardown(async () => target.stop());
+  const head = "GET /readyz HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\nConnection: close\r\n\r\n";
+  const outcome = await exchange(target.httpPort, { bytes: Buffer.from(head), endsFirst: false });
+  t.match(outcome, { kind: "answer", answer: { status: 200 } });
+});
