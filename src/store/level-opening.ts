@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Level } from "level";
 import { isDamage, type Damage } from "./damage.ts";
 import { whyLogsAreDamaged, whyTablesAreDamaged } from "./level-check.ts";
 import { readDropped, type Dropped } from "./level-log.ts";
 import { isSalvageUnfinished, salvage, type Salvaged } from "./salvage.ts";
-import { syncFolder, SyncedFolder } from "./synced-folder.ts";
+import { makeFolder, syncFolder, SyncedFolder } from "./synced-folder.ts";
 import { readWitness, writeWitness, type Witness } from "./witness.ts";
 
 /** How the database came to be open, and what is known to be gone. */
@@ -49,10 +49,10 @@ export async function openLevel(
   monotonicMs: () => number,
 ): Promise<OpenLevel> {
   const folder = folderIn(path);
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeFolder(path);
   const witness = readWitness(path);
   const starts = (witness?.starts ?? 0) + 1;
-  if (witness !== undefined) writeWitness(path, { ...witness, starts, isClean: false });
+  if (witness !== undefined) await countStart(path, { ...witness, starts, isClean: false });
   const isLogLost = witness !== undefined && !hasFile(folder, LOG_FILE);
   // A folder without CURRENT looks like none to LevelDB: it would delete what is in it.
   const createIfMissing = witness === undefined && !hasFile(folder, DATA_FILE);
@@ -83,6 +83,16 @@ export async function openLevel(
   } catch (error) {
     await level.close();
     throw error;
+  }
+}
+
+/** A full disk is no reason not to start: then this start is not counted. */
+async function countStart(path: string, witness: Witness): Promise<void> {
+  try {
+    await writeWitness(path, witness);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
   }
 }
 

@@ -96,7 +96,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     database.opening.starts,
     store.acknowledgedSequence,
   );
-  witness.write(false);
+  const write = async (isClean: boolean): Promise<void> =>
+    witness.write(isClean).catch((error: unknown) => {
+      // An older one will do; without any, the next start would not know of this one.
+      if (database.opening.witness === undefined && !isClean) throw error;
+      log.warn("store.witness_not_written", { error });
+    });
+  await write(false);
   return {
     ...store,
     keepWatch: (onFailure) => {
@@ -107,12 +113,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       witness.stop();
       const isSound = database.status === "open" && store.commit.failure === undefined;
       await store.close();
-      if (!isSound) return;
-      try {
-        witness.write(true);
-      } catch (error) {
-        log.warn("store.witness_not_written", { error });
-      }
+      if (isSound) await write(true);
     },
   };
 }

@@ -1,4 +1,5 @@
-import { closeSync, fstatSync, fsyncSync, fsync, openSync } from "node:fs";
+import { closeSync, fstatSync, fsync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { promisify } from "node:util";
 
 const fsyncOf = promisify(fsync);
@@ -52,6 +53,15 @@ export class SyncedFolder {
 
   #lastChangeMs(): number {
     return fstatSync(this.#descriptor).mtimeMs;
+  }
+}
+
+/** Makes a folder, and those above it, that outlive a power cut. @throws Error of the file system. */
+export function makeFolder(folder: string): void {
+  const highest = mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (highest === undefined) return;
+  for (let made = resolve(folder); made.length >= resolve(highest).length; made = dirname(made)) {
+    syncFolder(dirname(made));
   }
 }
 

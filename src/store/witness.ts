@@ -1,16 +1,8 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { CancelTimer, Clock } from "../clock.ts";
-import { syncFolder } from "./synced-folder.ts";
 
 /** Stands beside the database once it holds something, so that its loss is no first start. */
 const FILE = "store-exists";
@@ -51,19 +43,27 @@ export function readWitness(path: string): Witness | undefined {
   }
 }
 
-/** Replaces the witness: after a power cut there is the old one or the new one. */
-export function writeWitness(path: string, witness: Witness): void {
+/**
+ * Replaces the witness: after a power cut there is the old one or the new one. Nothing waits for the
+ * disk but the caller.
+ */
+export async function writeWitness(path: string, witness: Witness): Promise<void> {
   const file = join(path, FILE);
   const next = `${file}.next`;
-  const descriptor = openSync(next, "w", 0o600);
+  const handle = await open(next, "w", 0o600);
   try {
-    writeSync(descriptor, `${JSON.stringify(witness)}\n`);
-    fsyncSync(descriptor);
+    await handle.writeFile(`${JSON.stringify(witness)}\n`);
+    await handle.sync();
   } finally {
-    closeSync(descriptor);
+    await handle.close();
   }
-  renameSync(next, file);
-  syncFolder(path);
+  await rename(next, file);
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
 /** Between two writings: so much of the newest changes could vanish without a word, if their log did. */
@@ -76,6 +76,7 @@ export class WitnessFile {
   #starts: number;
   readonly #sequence: () => number;
   #written = -1;
+  #writing: Promise<void> | undefined;
   #cancelTimer: CancelTimer | undefined;
 
   /** `sequence`: the newest that was acknowledged. */
@@ -86,24 +87,22 @@ export class WitnessFile {
     this.#sequence = sequence;
   }
 
-  write(isClean: boolean): void {
+  async write(isClean: boolean): Promise<void> {
     const sequence = this.#sequence();
     if (isClean) this.#starts = 0;
     const starts = this.#starts;
-    writeWitness(this.#path, { boot: this.#boot, sequence, starts, isClean });
     this.#written = sequence;
+    await this.#writing?.catch(() => undefined);
+    this.#writing = writeWitness(this.#path, { boot: this.#boot, sequence, starts, isClean });
+    await this.#writing;
   }
 
   /** Writes now and then if there is something new. A disk that takes nothing is told elsewhere. */
   start(clock: Clock): void {
     this.#cancelTimer = clock.after(WRITE_EVERY_MS, () => {
-      try {
-        const hasNews = this.#starts > 0 || this.#sequence() !== this.#written;
-        this.#starts = 0;
-        if (hasNews) this.write(false);
-      } catch {
-        this.#written = -1;
-      }
+      const hasNews = this.#starts > 0 || this.#sequence() !== this.#written;
+      this.#starts = 0;
+      if (hasNews) this.write(false).catch(() => (this.#written = -1));
       this.start(clock);
     });
   }
