@@ -54,5 +54,7 @@ export default tseslint.config(
       "@typescript-eslint/no-floating-promises": "error",
     },
   },
+  // A declaration file says what somebody else's package exports.
+  { files: ["**/*.d.ts"], rules: { "no-restricted-syntax": "off" } },
   { files: ["*.js"], languageOptions: { globals: { process: "readonly" } } },
 );
