@@ -4,6 +4,7 @@ import { Cursor, type Range, type Source } from "./cursor.ts";
 import { Damage, isDamage } from "./damage.ts";
 import { isIndexKey, type KeyRange } from "./keys.ts";
 import { checkTables } from "./level-check.ts";
+import { listLevelFolder } from "./level-folder.ts";
 import { folderIn, openLevel, type Opening, type OpenLevel } from "./level-opening.ts";
 import { seal, unseal } from "./seal.ts";
 
@@ -193,12 +194,11 @@ export class Database {
   }
 
   /**
-   * Looks through all tables, waiting between any two steps. Damage is told, and salvaged at the next
-   * opening.
-   * @throws what `pause` throws.
+   * Looks through all tables, as long as `pause`, asked between any two steps, says to go on. Damage
+   * is told, and salvaged at the next opening.
    */
-  async checkTables(pause: () => Promise<void>): Promise<void> {
-    const steps = checkTables(this.#folder);
+  async checkTables(pause: () => Promise<boolean>): Promise<void> {
+    const steps = checkTables(listLevelFolder(this.#folder).tables);
     try {
       for (;;) {
         const step = steps.next();
@@ -206,7 +206,7 @@ export class Database {
           if (step.value !== undefined) this.damage.addPlace(step.value);
           return;
         }
-        await pause();
+        if (!(await pause())) return;
       }
     } finally {
       steps.return(undefined);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { CancelTimer, Clock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { ChangeLog, LogMark } from "./changes.ts";
 import type { Commit } from "./commit.ts";
@@ -17,7 +17,7 @@ import {
   sequenceOfChangeKey,
 } from "./keys.ts";
 import { findLostTail, settleLostCounts } from "./log-mark.ts";
-import { pageOf } from "./page-counts.ts";
+import { boundsOf, pageOf } from "./page-counts.ts";
 import type { Retention } from "./retention.ts";
 
 /**
@@ -30,7 +30,7 @@ export type Gap = Found & {
   readonly boot: number;
 };
 
-type GapsDeps = {
+export type GapsDeps = {
   readonly database: Database;
   readonly commit: Commit;
   readonly changes: ChangeLog;
@@ -38,6 +38,8 @@ type GapsDeps = {
   readonly clock: Clock;
   readonly log: Log;
   readonly boot: number;
+  /** Makes again what the index lacks of a part of the log; resolves with the number of rows. */
+  readonly restoreIndex: (bounds: ReturnType<typeof boundsOf>) => Promise<number>;
 };
 
 const gapSchema = z.object({
@@ -54,8 +56,8 @@ const gapSchema = z.object({
 
 /** Looked at before the gateway serves; what is older is looked at while it does. */
 const RECENT_SEQUENCES = 10_000;
-/** Between two pages of the old part: a million changes take half a minute. */
-const PAGE_EVERY_MS = 100;
+/** Between two pages, or 64 KiB of a table: a million changes take a minute or two. */
+const STEP_EVERY_MS = 50;
 /** Gaps kept, and rows kept of those set aside: the oldest gaps go, further rows are only counted. */
 const KEPT_MAX = 1_000;
 
@@ -65,8 +67,10 @@ export class Gaps {
   readonly #gaps = new Map<number, Gap>();
   readonly #aside = new Set<string>();
   #lastNumber = 0;
+  /** The rows of this page and those behind it have been counted. */
+  #recentPage = 0;
   #nextPage = -1;
-  #cancelTimer: CancelTimer | undefined;
+  #endPause: () => void = () => undefined;
   #checking: Promise<void> = Promise.resolve();
   #isStopped = false;
 
@@ -139,30 +143,49 @@ export class Gaps {
     const newest = pageOf(mark.sequence);
     const oldest = pageOf(Math.max(0, mark.sequence - RECENT_SEQUENCES));
     for (let page = newest; page >= oldest; page -= 1) await this.#check(page);
-    this.#nextPage = oldest - 1;
+    this.#recentPage = oldest;
+    this.#nextPage = newest;
   }
 
-  /** Looks at the older changes now, all of them. */
+  /** Looks at everything now. */
   async checkAll(): Promise<void> {
-    for (; this.#nextPage >= 0; this.#nextPage -= 1) await this.#check(this.#nextPage);
+    await this.#checkOld(async () => Promise.resolve(true));
   }
 
-  /** Looks at the older changes, little by little and once. */
+  /** Looks at the older changes and at LevelDB's tables, little by little and once. */
   start(onFailure: (error: unknown) => void): void {
-    if (this.#isStopped || this.#nextPage < 0) return;
-    this.#cancelTimer = this.#deps.clock.after(PAGE_EVERY_MS, () => {
-      this.#checking = this.#check(this.#nextPage).then(() => {
-        this.#nextPage -= 1;
-        this.start(onFailure);
-      }, onFailure);
-    });
+    this.#checking = this.#checkOld(async () => this.#pause()).catch(onFailure);
   }
 
   /** Resolves when it reads and writes no more. Idempotent. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    this.#cancelTimer?.();
+    this.#endPause();
     await this.#checking;
+  }
+
+  async #checkOld(pause: () => Promise<boolean>): Promise<void> {
+    const { restoreIndex, database, log } = this.#deps;
+    for (; this.#nextPage >= 0; this.#nextPage -= 1) {
+      if (!(await pause())) return;
+      if (this.#nextPage < this.#recentPage) await this.#check(this.#nextPage);
+      const index = await restoreIndex(boundsOf(this.#nextPage));
+      if (index > 0) log.warn("store.restored", { index });
+    }
+    await database.checkTables(pause);
+  }
+
+  /** @returns whether to go on. */
+  async #pause(): Promise<boolean> {
+    if (this.#isStopped) return false;
+    await new Promise<void>((resolve) => {
+      const cancel = this.#deps.clock.after(STEP_EVERY_MS, resolve);
+      this.#endPause = () => {
+        cancel();
+        resolve();
+      };
+    });
+    return !this.#isStopped;
   }
 
   #tell(): void {

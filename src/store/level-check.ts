@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { listLevelFolder } from "./level-folder.ts";
 import { readLogFile } from "./level-log-file.ts";
 import { TableFile } from "./level-table.ts";
@@ -16,21 +16,27 @@ export function whyLogsAreDamaged(folder: string): string | undefined {
     .find((reason) => reason !== undefined);
 }
 
-/** @returns what is wrong with the tables, or `undefined`. Reads all of them. */
-export function whyTablesAreDamaged(folder: string): string | undefined {
+/**
+ * Looks through the newest tables, as many as `bytes` hold: a power cut is most likely to have harmed
+ * what was written last. @returns what is wrong, or `undefined`.
+ */
+export function whyTablesAreDamaged(folder: string, bytes: number): string | undefined {
   if (!existsSync(folder)) return undefined;
-  const steps = checkTables(folder);
+  let left = bytes;
+  const newest = listLevelFolder(folder).tables.filter(existsSync).toReversed();
+  const chosen = newest.filter((path) => (left -= statSync(path).size) >= 0);
+  const steps = checkTables(chosen);
   for (let step = steps.next(); ; step = steps.next()) {
     if (step.done === true) return step.value;
   }
 }
 
 /**
- * Looks at every block of every table, which LevelDB does not: a damaged key makes it abort the
+ * Looks at every block of these tables, which LevelDB does not: a damaged key makes it abort the
  * process when it compacts. A step reads at most some 100 KiB.
  */
-export function* checkTables(folder: string): Generator<void, string | undefined> {
-  for (const path of listLevelFolder(folder).tables) {
+export function* checkTables(paths: readonly string[]): Generator<void, string | undefined> {
+  for (const path of paths) {
     let table: TableFile;
     try {
       table = new TableFile(path);

@@ -30,8 +30,13 @@ export type OpenLevel = {
   readonly close: () => Promise<void>;
 };
 
-/** Something ends the process again and again: a damaged table can. */
+/** Something ends the process again and again: a damaged table can. Then all are looked at. */
 const STARTS_SUSPICIOUS = 3;
+/**
+ * Bytes of tables that are looked at before LevelDB opens them, after a clean stop and after another
+ * end: a second or two of a slow card. The rest is looked at while the gateway serves.
+ */
+const CHECKED_BYTES = { clean: 16 * 1024 * 1024, unclean: 64 * 1024 * 1024 } as const;
 
 const LOG_FILE = /^\d+\.log$/;
 const DATA_FILE = /^\d+\.(log|ldb|sst)$/;
@@ -56,7 +61,7 @@ export async function openLevel(
   const isLogLost = witness !== undefined && !hasFile(folder, LOG_FILE);
   // A folder without CURRENT looks like none to LevelDB: it would delete what is in it.
   const createIfMissing = witness === undefined && !hasFile(folder, DATA_FILE);
-  const known = damage.wish ?? knownDamage(path, folder, starts);
+  const known = damage.wish ?? knownDamage(path, starts, witness?.isClean === true);
   const opened = known ?? (await tryOpen(folder, createIfMissing));
   let salvaged: Salvaged | undefined;
   let level: Level;
@@ -96,10 +101,14 @@ async function countStart(path: string, witness: Witness): Promise<void> {
   }
 }
 
-function knownDamage(path: string, folder: string, starts: number): string | undefined {
+function knownDamage(path: string, starts: number, wasClean: boolean): string | undefined {
   if (isSalvageUnfinished(path)) return "a salvage was cut off";
-  const reason = whyLogsAreDamaged(folder);
-  return starts < STARTS_SUSPICIOUS ? reason : (reason ?? whyTablesAreDamaged(folder));
+  const folder = folderIn(path);
+  const bytes = wasClean ? CHECKED_BYTES.clean : CHECKED_BYTES.unclean;
+  return (
+    whyLogsAreDamaged(folder) ??
+    whyTablesAreDamaged(folder, starts < STARTS_SUSPICIOUS ? bytes : Infinity)
+  );
 }
 
 /** @returns why it cannot be opened as it is. @throws if that is no fault of the database. */

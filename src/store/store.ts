@@ -3,18 +3,19 @@ import { GatewayError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { Accounts } from "./accounts.ts";
 import { ActionRequests } from "./action-requests.ts";
-import { ChangeLog } from "./changes.ts";
+import { ChangeLog, type LogMark } from "./changes.ts";
 import { Commit } from "./commit.ts";
 import { Credentials } from "./credentials.ts";
 import { openDatabase, type Database } from "./database.ts";
 import { Deletions } from "./deletions.ts";
-import { Gaps } from "./gaps.ts";
+import { Gaps, type GapsDeps } from "./gaps.ts";
 import { diskRoomAt, type DiskRoom } from "./disk-room.ts";
 import { History } from "./history.ts";
 import { makeIds, newSalt, type Ids } from "./ids.ts";
 import { metaKey } from "./keys.ts";
 import { readLog } from "./log-mark.ts";
 import { PropertyStates } from "./properties.ts";
+import { restoreFromLog, restoreIndexIn, type RestoreDeps } from "./restore.ts";
 import { makeMend } from "./recovery.ts";
 import { Retention, type HistoryBounds } from "./retention.ts";
 import { Space } from "./space.ts";
@@ -148,9 +149,11 @@ export async function openStoreOn(database: Database, options: StoreOptions): Pr
     const tables = makeTables(commit);
     for (const table of [...Object.values(tables), deletions]) await table.load(database);
     await requests.load();
-    const gaps = new Gaps({ database, commit, changes, retention, clock, log, boot });
-    await gaps.load();
-    await gaps.inspect(mark, heldBoot);
+    const gaps = await openGaps(
+      { database, commit, changes, retention, clock, log, boot },
+      { ...tables, database, commit, deletions, clock },
+      { mark, boot: heldBoot },
+    );
     const gatewayId = remembered(commit, "gateway", () => ids.next());
     await commit.flushed();
     return {
@@ -194,6 +197,25 @@ function makeTables(commit: Commit) {
     tokens: new Tokens(commit),
     clients: new Clients(commit),
   };
+}
+
+/** Looks at what there is, tells what is not, and makes again what can be. */
+async function openGaps(
+  deps: Omit<GapsDeps, "restoreIndex">,
+  restoring: RestoreDeps,
+  held: { readonly mark: LogMark; readonly boot: number },
+): Promise<Gaps> {
+  const { database, log } = deps;
+  const gaps = new Gaps({
+    ...deps,
+    restoreIndex: async (bounds) => restoreIndexIn(restoring, bounds),
+  });
+  await gaps.load();
+  await gaps.inspect(held.mark, held.boot);
+  if (database.opening.salvaged !== undefined || database.damage.counts.rows > 0) {
+    log.warn("store.restored", await restoreFromLog(restoring));
+  }
+  return gaps;
 }
 
 /** The writer, and what watches over the disk. `beforeWrite` returns the newest sequence it closes. */

@@ -53,6 +53,9 @@ export async function contentsOf(store: Store): Promise<Contents> {
   for (const each of store.credentials.all()) {
     contents.set(`credential ${each.ulid}`, each.username);
   }
+  for (const { source, moments } of await historiesOf(store)) {
+    for (const moment of moments) contents.set(`history ${source} ${moment}`, "");
+  }
   for (const of of CHANGE_CLASSES) {
     const range = changesOfClass(of, 0, Number.MAX_SAFE_INTEGER);
     for (const [key, row] of await store.database.iterator(range).all()) {
@@ -60,6 +63,24 @@ export async function contentsOf(store: Store): Promise<Contents> {
     }
   }
   return contents;
+}
+
+/** What the histories of every Thing show. */
+async function historiesOf(
+  store: Store,
+): Promise<readonly { readonly source: string; readonly moments: readonly string[] }[]> {
+  const sources = [...store.things.ofAccount("site")].flatMap(({ number, properties }) => [
+    ...[...properties.keys()].map((name) => ({ thing: number, of: "property", name }) as const),
+    { thing: number, of: "event", name: "alarm" } as const,
+    { thing: number, of: "data", name: "" } as const,
+  ]);
+  return Promise.all(
+    sources.map(async (source) => {
+      const { items } = await store.history.changes([source], { limit: 1_000_000 });
+      const moments = items.map(({ sequence, at }) => `${sequence} at ${at}`);
+      return { source: `${source.of} ${source.name} of ${source.thing}`, moments };
+    }),
+  );
 }
 
 export type Sample = {
@@ -83,13 +104,13 @@ export async function makeSample(t: Test, end: "stopped" | "killed"): Promise<Sa
   const path = join(folder, "sample");
   const first = await openAt(path);
   makeObjects(first);
-  await record(first, 0, 2_000);
+  await record(first, 0, 800);
   await first.close();
   const second = await openAt(path);
-  await record(second, 2_000, 4_000);
+  await record(second, 800, 1_600);
   await second.close();
   const third = await openAt(path);
-  await record(third, 4_000, 5_000);
+  await record(third, 1_600, 2_000);
   const contents = await contentsOf(third);
   const killed = join(folder, "killed");
   cpSync(path, killed, { recursive: true });
@@ -110,17 +131,16 @@ function makeObjects(store: Store): void {
     const properties = Object.fromEntries(
       Array.from({ length: PROPERTIES }, (_, index) => [`p${index}`, { type: "number" }]),
     );
-    const thing = makeThing({
+    const row = {
       number: store.things.takeNumber(),
       uid: store.ids.next(),
       account: "site",
       id: `thing-${number}`,
-      created: 1,
-      modified: 1,
-      revision: 1,
-      description: { title: `Thing ${number}`, properties },
-    });
-    store.things.put(thing);
+      description: { title: `Thing ${number}`, properties, events: { alarm: {} } },
+    };
+    const { number: thing, ...change } = row;
+    const revision = store.changes.append({ class: "thing", thing, at: 1, ...change });
+    store.things.put(makeThing({ ...row, created: 1, modified: 1, revision }));
     store.tokens.put({
       ulid: store.ids.next(),
       digest: `digest-${number}`,

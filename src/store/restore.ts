@@ -1,0 +1,220 @@
+import type { Clock } from "../clock.ts";
+import { isJsonObject } from "../thing/json.ts";
+import type { Accounts } from "./accounts.ts";
+import { openChange, type RecordedChange } from "./changes.ts";
+import type { Commit } from "./commit.ts";
+import type { Database } from "./database.ts";
+import type { Deletions } from "./deletions.ts";
+import {
+  changeKey,
+  changesOfClass,
+  historyKey,
+  sequenceOfChangeKey,
+  type ChangeClass,
+  type HistorySource,
+} from "./keys.ts";
+import type { PropertyState, PropertyStates } from "./properties.ts";
+import { makeThing, type Things } from "./things.ts";
+
+export type RestoreDeps = {
+  readonly database: Database;
+  readonly commit: Commit;
+  readonly accounts: Accounts;
+  readonly things: Things;
+  readonly properties: PropertyStates;
+  readonly deletions: Deletions;
+  readonly clock: Clock;
+};
+
+/** Rows that were made again. */
+export type Restored = {
+  readonly things: number;
+  readonly states: number;
+  readonly index: number;
+};
+
+/** Changes looked at together. */
+const CHUNK = 256;
+const EVERYTHING = { first: 0, last: Number.MAX_SAFE_INTEGER };
+
+/**
+ * Makes again, from the log of changes, what other rows have lost: Things with their accounts, values,
+ * and the index. For after a salvage: it reads the whole log.
+ */
+export async function restoreFromLog(deps: RestoreDeps): Promise<Restored> {
+  const revisions = await readRevisions(deps);
+  let things = 0;
+  for (const ofThing of revisions.values()) things += restoreThing(deps, ofThing);
+  const newest = new Map<string, () => boolean>();
+  const index = await restoreIndexIn(deps, EVERYTHING, (source, change) => {
+    if (wasRemoved(source, change.sequence, revisions)) return;
+    const restoreState = stateRestorer(deps, source, change);
+    if (restoreState !== undefined) newest.set(`${source.thing} ${source.name}`, restoreState);
+  });
+  const states = [...newest.values()].filter((restoreState) => restoreState()).length;
+  return { things, states, index };
+}
+
+/** Makes again the rows of the index that lead to changes from one sequence to another. */
+export async function restoreIndexIn(
+  deps: RestoreDeps,
+  { first, last }: { readonly first: number; readonly last: number },
+  seen: (source: HistorySource, change: RecordedChange) => void = () => undefined,
+): Promise<number> {
+  let restored = 0;
+  let chunk: Indexed[] = [];
+  for (const of of ["property", "event", "data"] as const) {
+    for await (const change of changesIn(deps.database, changesOfClass(of, first, last), of)) {
+      for (const source of sourcesOf(deps, change)) {
+        seen(source, change);
+        chunk.push({ source, sequence: change.sequence, key: historyKey(source, change) });
+      }
+      if (chunk.length < CHUNK) continue;
+      restored += await restoreIndex(deps, chunk);
+      chunk = [];
+    }
+  }
+  return restored + (await restoreIndex(deps, chunk));
+}
+
+type Indexed = {
+  readonly source: HistorySource;
+  readonly sequence: number;
+  readonly key: string;
+};
+
+async function restoreIndex(deps: RestoreDeps, chunk: readonly Indexed[]): Promise<number> {
+  const { database, commit } = deps;
+  const rows = await database.getMany(chunk.map(({ key }) => key));
+  const absent = chunk.filter((_, position) => rows[position] === undefined);
+  if (absent.length === 0) return 0;
+  const revisions = await readRevisions(deps);
+  const missing = absent
+    .filter(({ source, sequence }) => !wasRemoved(source, sequence, revisions))
+    // What was deleted while the disk was asked is not missing.
+    .filter(({ source, sequence, key }) => {
+      return (
+        commit.read(changeKey(source.of, sequence)) !== undefined && commit.read(key) === undefined
+      );
+    });
+  for (const { key } of missing) commit.put(key, "");
+  if (missing.length > 0) await commit.flushed();
+  return missing.length;
+}
+
+type Revision = RecordedChange & { readonly class: "thing" };
+type Revisions = ReadonlyMap<number, readonly Revision[]>;
+
+async function readRevisions({ database }: RestoreDeps): Promise<Revisions> {
+  const revisions = new Map<number, Revision[]>();
+  const all = changesOfClass("thing", 0, Number.MAX_SAFE_INTEGER);
+  for await (const change of changesIn(database, all, "thing")) {
+    if (change.class !== "thing") continue;
+    const ofThing = revisions.get(change.thing);
+    if (ofThing === undefined) revisions.set(change.thing, [change]);
+    else ofThing.push(change);
+  }
+  return revisions;
+}
+
+/** @returns how many Things were brought back, or brought up to date. */
+function restoreThing(deps: RestoreDeps, revisions: readonly Revision[]): number {
+  const { things, properties, accounts, clock } = deps;
+  const [first, last] = [revisions[0], revisions.at(-1)];
+  if (first === undefined || last === undefined) return 0;
+  const held = things.byNumber(last.thing);
+  if (last.description === undefined) {
+    // Deleted: its row has come back from an old table.
+    if (held === undefined) return 0;
+    properties.deleteThing(held.number);
+    things.delete(held);
+    return 0;
+  }
+  if (held !== undefined && held.revision >= last.sequence) return 0;
+  const { thing: number, account, id, uid, description } = last;
+  if (held === undefined && things.find(account, id) !== undefined) return 0;
+  if (!accounts.has(account)) accounts.put({ name: account, created: clock.wallMs(), revision: 1 });
+  const created = held?.created ?? first.at;
+  const times = { created, modified: last.at, revision: last.sequence };
+  things.put(makeThing({ number, account, id, uid, description, ...times }));
+  return 1;
+}
+
+/** The histories that a change has to be in. */
+function sourcesOf(
+  { things, deletions }: RestoreDeps,
+  change: RecordedChange,
+): readonly HistorySource[] {
+  const thing = things.byNumber(change.thing);
+  if (thing === undefined) return [];
+  const { number } = thing;
+  const sources = ((): readonly HistorySource[] => {
+    switch (change.class) {
+      case "property":
+        return Object.keys(change.values)
+          .filter((name) => thing.properties.get(name)?.writeOnly === false)
+          .map((name) => ({ thing: number, of: "property", name }));
+      case "event":
+        return thing.events.has(change.name)
+          ? [{ thing: number, of: "event", name: change.name }]
+          : [];
+      case "data":
+        return [{ thing: number, of: "data", name: "" }];
+      case "action":
+      case "thing":
+        return [];
+    }
+  })();
+  return sources.filter((source) => change.sequence > deletions.throughOf(source));
+}
+
+/** A change of several properties stays in the log when one is removed; that one may be back anew. */
+function wasRemoved(source: HistorySource, since: number, revisions: Revisions): boolean {
+  const { thing, of, name } = source;
+  if (of !== "property") return false;
+  return (revisions.get(thing) ?? []).some(({ sequence, description }) => {
+    if (sequence < since) return false;
+    const properties = description?.["properties"];
+    if (!isJsonObject(properties) || !Object.hasOwn(properties, name)) return true;
+    const schema = properties[name];
+    return isJsonObject(schema) && schema["writeOnly"] === true;
+  });
+}
+
+/** Restores the state unless it is this one already; `undefined` for what sets none. */
+function stateRestorer(
+  { properties }: RestoreDeps,
+  { thing, name }: HistorySource,
+  change: RecordedChange,
+): (() => boolean) | undefined {
+  if (change.class !== "property" || change.backfilled === true) return undefined;
+  const value = change.values[name];
+  if (value === undefined) return undefined;
+  const state: PropertyState = { value, at: change.at, sequence: change.sequence };
+  return () => {
+    const held = properties.get(thing, name);
+    if (held !== undefined && held.sequence >= state.sequence) return false;
+    properties.set(thing, name, state);
+    return true;
+  };
+}
+
+async function* changesIn(
+  database: Database,
+  range: ReturnType<typeof changesOfClass>,
+  of: ChangeClass,
+): AsyncGenerator<RecordedChange> {
+  const rows = database.iterator(range);
+  try {
+    for (let row = await rows.next(); row !== undefined; row = await rows.next()) {
+      const sequence = sequenceOfChangeKey(row[0]);
+      try {
+        yield openChange(of, sequence, row[1]);
+      } catch {
+        database.damage.addRow(row[0], row[1]);
+      }
+    }
+  } finally {
+    await rows.close();
+  }
+}
