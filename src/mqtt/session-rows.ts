@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Commit } from "../store/commit.ts";
-import { rowsOf, type Database } from "../store/database.ts";
+import { readRows, type Database } from "../store/database.ts";
 import type { Qos } from "./frame-kinds.ts";
 import type { Message } from "./message.ts";
 
@@ -162,34 +162,31 @@ export type MqttRows = {
   readonly retained: readonly Pick<Message, "topic" | "payload" | "qos">[];
 };
 
+/** Rows that cannot be read are left out, and told by the database. */
 export async function readMqttRows(
   database: Database,
   commit: Pick<Commit, "read">,
 ): Promise<MqttRows> {
-  const [sessions, queued, incoming, wills, retained] = await Promise.all(
-    ["s", "q", "i", "w", "r"].map(async (letter) => rowsOf(database, under(letter))),
-  );
-  return {
-    lastSession: Number(commit.read(LAST_SESSION_KEY) ?? "0"),
-    sessions: (sessions ?? []).map(([key, value]) => ({
-      number: numberOf(key),
-      row: sessionSchema.parse(JSON.parse(value)),
-    })),
-    queued: (queued ?? []).map(([key, value]) => ({
-      session: numberOf(key),
-      counter: tailOf(key),
-      row: readQueued(value),
-      bytes: value.length,
-    })),
-    incoming: (incoming ?? []).map(([key]) => ({ session: numberOf(key), packetId: tailOf(key) })),
-    wills: new Map(
-      (wills ?? []).map(([key, value]) => {
-        const { credential, retain, ...row } = willSchema.parse(JSON.parse(value));
-        return [key.slice(PREFIX.length + 2), { ...readMessage(row), credential, retain }];
-      }),
-    ),
-    retained: (retained ?? []).map(([, value]) => {
-      return readMessage(retainedSchema.parse(JSON.parse(value)));
+  const [sessions, queued, incoming, wills, retained] = await Promise.all([
+    readRows(database, under("s"), (key, row) => {
+      return { number: numberOf(key), row: sessionSchema.parse(JSON.parse(row)) };
     }),
-  };
+    readRows(database, under("q"), (key, row) => {
+      const [session, counter] = [numberOf(key), tailOf(key)];
+      return { session, counter, row: readQueued(row), bytes: row.length };
+    }),
+    readRows(database, under("i"), (key) => {
+      return { session: numberOf(key), packetId: tailOf(key) };
+    }),
+    readRows(database, under("w"), (key, value): readonly [string, WillRow] => {
+      const { credential, retain, ...row } = willSchema.parse(JSON.parse(value));
+      return [key.slice(PREFIX.length + 2), { ...readMessage(row), credential, retain }];
+    }),
+    readRows(database, under("r"), (_, row) => readMessage(retainedSchema.parse(JSON.parse(row)))),
+  ]);
+  // Should the number itself be lost: what a session is owed is not another's.
+  let lastSession = Number(commit.read(LAST_SESSION_KEY) ?? "0");
+  for (const { number } of sessions) lastSession = Math.max(lastSession, number);
+  for (const { session } of [...queued, ...incoming]) lastSession = Math.max(lastSession, session);
+  return { lastSession, sessions, queued, incoming, wills: new Map(wills), retained };
 }

@@ -4,7 +4,7 @@ import type { Log } from "../log.ts";
 import type { ChangeLog, LogMark } from "./changes.ts";
 import type { Commit } from "./commit.ts";
 import type { DamagedRow } from "./damage.ts";
-import { rowsOf, type Database } from "./database.ts";
+import { readRows, type Database } from "./database.ts";
 import { checkPage, type Found } from "./gap-search.ts";
 import {
   asideKey,
@@ -12,6 +12,7 @@ import {
   classOfChangeKey,
   everyRow,
   gapKey,
+  isMetaKey,
   keyOfAside,
   numberOfGapKey,
   sequenceOfChangeKey,
@@ -95,13 +96,14 @@ export class Gaps {
 
   async load(): Promise<void> {
     const { database } = this.#deps;
-    for (const [key, row] of await rowsOf(database, everyRow.gap)) {
-      const number = numberOfGapKey(key);
-      this.#lastNumber = Math.max(this.#lastNumber, number);
-      const gap = gapSchema.safeParse(JSON.parse(row));
-      if (gap.success) this.#gaps.set(number, gap.data);
+    const gaps = await readRows(database, everyRow.gap, (key, row) => {
+      return [numberOfGapKey(key), gapSchema.parse(JSON.parse(row))] as const;
+    });
+    for (const [number, gap] of gaps) {
+      this.#lastNumber = number;
+      this.#gaps.set(number, gap);
     }
-    for (const [key] of await rowsOf(database, everyRow.aside)) this.#aside.add(keyOfAside(key));
+    for (const key of await database.keys(everyRow.aside).all()) this.#aside.add(keyOfAside(key));
   }
 
   /** Records a gap, in the open batch, and says so. */
@@ -221,7 +223,8 @@ export class Gaps {
       this.#aside.add(key);
       commit.put(asideKey(key), row);
     }
-    commit.delete(key);
+    // A row of the store about itself has been made anew by now.
+    if (!isMetaKey(key)) commit.delete(key);
     if (of === undefined || !Number.isSafeInteger(sequence)) {
       log.error("store.row_set_aside", { key });
       return;

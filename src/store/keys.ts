@@ -59,6 +59,7 @@ function under(prefix: string): KeyRange {
 }
 
 export const metaKey = (name: string): string => `m:${name}`;
+export const isMetaKey = (key: string): boolean => key.startsWith("m:");
 export const accountKey = (account: string): string => `a:${account}`;
 export const thingKey = (number: number): string => `t:${digits(number, THING_DIGITS)}`;
 /** One change may delete several affordances: `source` tells their rows apart. */

@@ -129,7 +129,7 @@ export async function openStoreOn(database: Database, options: StoreOptions): Pr
     checkFormat(commit, database);
     const { opening } = database;
     const mark = await readLog(database);
-    const heldBoot = Number(remembered(commit, "boot", () => "0"));
+    const heldBoot = readBoot(commit, database);
     const boot = Math.max(heldBoot, opening.witness?.boot ?? 0) + 1;
     commit.put(metaKey("boot"), String(boot));
     const changes = new ChangeLog(commit, { boot, isSynced: clock.isSynced }, mark);
@@ -257,6 +257,20 @@ function checkFormat(commit: Commit, database: Database): void {
     "storage-failed",
     `the store has format ${format} and this version of sluice reads format ${FORMAT}`,
   );
+}
+
+/** Starts before this one. The count itself lost, it must not look as if the newest rows were. */
+function readBoot(commit: Commit, database: Database): number {
+  const held = remembered(commit, "boot", () => {
+    const { witness } = database.opening;
+    return String(isDamaged(database, "boot") ? (witness?.boot ?? 0) : 0);
+  });
+  return Number(held);
+}
+
+/** Of the rows read so far. */
+function isDamaged(database: Database, name: string): boolean {
+  return database.damage.unheard.some(({ key }) => key === metaKey(name));
 }
 
 /** A row of the store about itself, made when it is missing. */
