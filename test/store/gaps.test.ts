@@ -71,7 +71,7 @@ await test("changes that are missing of an older page are found while the gatewa
   store.gaps.start((error) => t.fail(String(error)));
   while (store.gaps.pagesLeft > 0) {
     await new Promise((resolve) => setImmediate(resolve));
-    opened.clock.advance(100);
+    opened.clock.advance(500);
   }
   t.match(store.gaps.list(), [{ class: "event", from: 100, to: 200, count: 2 }]);
 });
