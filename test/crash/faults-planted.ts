@@ -125,6 +125,18 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
     wrong: "chained.write({ sync: false })",
     noticedBy: [],
   },
+  "names-of-new-logs-are-not-synced": {
+    file: "store/database.js",
+    right: "await opened.settle();",
+    wrong: "",
+    noticedBy: [],
+  },
+  "the-name-of-the-store-is-not-synced": {
+    file: "store/synced-folder.js",
+    right: "syncFolder(dirname(made));",
+    wrong: "",
+    noticedBy: [],
+  },
 };
 
 export function plantIn(

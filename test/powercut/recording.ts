@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Test } from "tap";
-import { makeDice, type Dice } from "../crash/dice.ts";
+import { makeDice } from "../crash/dice.ts";
 import { httpTo } from "../crash/http.ts";
 import { Ledger, type Existence, type Write } from "../crash/ledger.ts";
 import { Load } from "../crash/load.ts";
@@ -44,8 +44,6 @@ type RecordingOptions = {
 /** So much of what is written does not matter, but makes LevelDB begin new logs and tables. */
 const BULK_BYTES = 200_000;
 const BULK_EVERY_MS = 30;
-/** A moment for so many acknowledgements. */
-const MOMENT_EVERY = 3;
 const NOTE_EVERY_MS = 10;
 
 /** Records the daemon: a first start, use in every way at once, SIGKILL, and a second life. */
@@ -56,7 +54,7 @@ export async function record(t: Test, options: RecordingOptions): Promise<Record
   mkdirSync(root);
   const trace = join(folder, "trace");
   const dice = makeDice(options.seed);
-  const ledger = new TimedLedger(dice.fork("moments"));
+  const ledger = new TimedLedger();
   // Moments also while it starts, and at times at which nothing is answered.
   const clock = setInterval(() => ledger.note(), NOTE_EVERY_MS);
   t.teardown(() => clearInterval(clock));
@@ -121,19 +119,13 @@ export function environmentOf(
   };
 }
 
-/** A ledger that notes moments: some right after an acknowledgement, when it must be on disk. */
+/** A ledger that notes moments: one right after each acknowledgement, when it must be on disk. */
 class TimedLedger extends Ledger {
   readonly moments: Moment[] = [];
-  readonly #dice: Dice;
-
-  constructor(dice: Dice) {
-    super();
-    this.#dice = dice;
-  }
 
   override acknowledge(write: Write): void {
     super.acknowledge(write);
-    if (this.#dice.below(MOMENT_EVERY) === 0) this.note();
+    this.note();
   }
 
   note(): void {

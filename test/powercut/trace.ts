@@ -18,9 +18,11 @@ export type Call = { readonly begin: bigint; readonly end: bigint } & (
   | { readonly kind: "mkdir"; readonly path: string }
 );
 
-/** The compiler, or the reason why there is no recorder here. */
+/** Why there is no recorder here; where everything has to run its compilation fails instead. */
 export const missingCompiler: string | undefined =
-  spawnSync("gcc", ["--version"]).status === 0 ? undefined : "needs gcc";
+  process.env["CI"] === "true" || spawnSync("gcc", ["--version"]).status === 0
+    ? undefined
+    : "needs gcc";
 
 const SOURCE = fileURLToPath(new URL("../../../test/powercut/recorder.c", import.meta.url));
 
