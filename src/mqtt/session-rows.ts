@@ -51,6 +51,8 @@ const sessionSchema = z.object({
   subscriptions: z.array(z.tuple([z.string(), qos])),
   /** Age of the store when its last connection ended; absent while one is open. */
   leftAtAgeMs: z.number().exactOptional(),
+  /** That connection was open when the gateway ended. */
+  isCutOff: z.boolean().exactOptional(),
 });
 export type SessionRow = z.infer<typeof sessionSchema>;
 

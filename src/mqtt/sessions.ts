@@ -28,6 +28,8 @@ export type Session = {
   readonly queue: SessionQueue;
   /** Age of the store when the last connection ended; `undefined` while one is open. */
   leftAtAgeMs: number | undefined;
+  /** That connection was open when the gateway ended: nobody knows what was sent last. */
+  isCutOff: boolean;
   /** It was there before its present connection: CONNACK says "session present". */
   isResumed: boolean;
 };
@@ -62,19 +64,18 @@ export class Sessions {
     this.#deps = deps;
     this.#lastNumber = rows.lastSession;
     const byNumber = new Map<number, Session>();
-    const wereConnected = new Set<number>();
     for (const { number, row } of rows.sessions) {
       const session = this.#make(row.clientId, row.credential, number);
-      session.leftAtAgeMs = row.leftAtAgeMs ?? deps.store.retention.ageMs;
+      session.leftAtAgeMs = row.leftAtAgeMs;
+      session.isCutOff = row.isCutOff ?? row.leftAtAgeMs === undefined;
       for (const [filter, qos] of row.subscriptions) {
         this.#add(session, filter, qos, filterById(deps.store, filter));
       }
       byNumber.set(number, session);
-      if (row.leftAtAgeMs === undefined) wereConnected.add(number);
     }
     for (const { session, counter, row, bytes } of rows.queued) {
-      const { queue } = byNumber.get(session) ?? {};
-      queue?.restore(counter, row, bytes, wereConnected.has(session));
+      const { queue, isCutOff } = byNumber.get(session) ?? {};
+      queue?.restore(counter, row, bytes, isCutOff === true);
     }
     for (const { session, packetId } of rows.incoming)
       byNumber.get(session)?.incoming.add(packetId);
@@ -93,7 +94,12 @@ export class Sessions {
     };
   }
 
+  /** Before the first connection. */
   startExpiry(): void {
+    // On disk, or each start would count anew for a client that never returns.
+    for (const session of this.#byClientId.values()) {
+      if (session.leftAtAgeMs === undefined) this.#markLeft(session);
+    }
     const look = (): void => {
       this.#cancelTimer = this.#deps.clock.after(EXPIRY_LOOK_EVERY_MS, () => {
         this.expire();
@@ -140,6 +146,7 @@ export class Sessions {
     const before = this.#byClientId.get(clientId);
     if (before !== undefined && !clean && before.number !== undefined) {
       before.leftAtAgeMs = undefined;
+      before.isCutOff = false;
       before.isResumed = true;
       this.#write(before);
       return before;
@@ -159,8 +166,7 @@ export class Sessions {
       this.discard(session);
       return;
     }
-    session.leftAtAgeMs = this.#deps.store.retention.ageMs;
-    this.#write(session);
+    this.#markLeft(session);
   }
 
   /** Ends a session: its subscriptions, its queue and its rows. */
@@ -227,6 +233,7 @@ export class Sessions {
       incoming: new Set(),
       queue: new SessionQueue(this.#deps, number),
       leftAtAgeMs: undefined,
+      isCutOff: false,
       isResumed: false,
     };
     this.#byClientId.set(clientId, session);
@@ -249,6 +256,11 @@ export class Sessions {
     this.#subscriptions.remove(subscription.matching, subscription);
   }
 
+  #markLeft(session: Session): void {
+    session.leftAtAgeMs = this.#deps.store.retention.ageMs;
+    this.#write(session);
+  }
+
   #takeNumber(): number {
     this.#lastNumber += 1;
     this.#deps.commit.put(LAST_SESSION_KEY, String(this.#lastNumber));
@@ -256,13 +268,14 @@ export class Sessions {
   }
 
   #write(session: Session): void {
-    const { number, clientId, credential, subscriptions, leftAtAgeMs } = session;
+    const { number, clientId, credential, subscriptions, leftAtAgeMs, isCutOff } = session;
     if (number === undefined) return;
     const row = {
       clientId,
       credential,
       subscriptions: [...subscriptions].map(([filter, { qos }]): [string, Qos] => [filter, qos]),
       ...(leftAtAgeMs === undefined ? {} : { leftAtAgeMs }),
+      ...(isCutOff ? { isCutOff } : {}),
     };
     this.#deps.commit.put(sessionKey(number), writeSession(row));
   }

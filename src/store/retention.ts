@@ -43,11 +43,12 @@ type RetentionDeps = {
 
 const SWEEP_EVERY_MS = 10_000;
 const AGE_WRITE_EVERY_MS = 60_000;
+/** Where nothing else is written: the most that a start forgets of the age. */
+const IDLE_AGE_WRITE_EVERY_MS = 600_000;
 /** Bounds are in days: a mark an hour is exact enough, and a year of them is small. */
 const AGE_MARK_EVERY_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-/** Rows looked at before others get their turn. */
-const CHUNK_ROWS = 256;
+const CHUNK_ROWS = FIXED_LIMITS.sweptRowsMax;
 
 const AGE = metaKey("age");
 
@@ -121,9 +122,9 @@ export class Retention {
   }
 
   /** Adds the age to the open batch if the last one written is old, and an age mark every hour. */
-  writeAge(): void {
+  writeAge(everyMs: number = AGE_WRITE_EVERY_MS): void {
     const ageMs = Math.round(this.ageMs);
-    if (ageMs - this.#writtenAgeMs < AGE_WRITE_EVERY_MS) return;
+    if (ageMs - this.#writtenAgeMs < everyMs) return;
     const hour = (age: number): number => Math.floor(age / AGE_MARK_EVERY_MS);
     if (hour(ageMs) !== hour(this.#writtenAgeMs)) {
       this.#deps.commit.put(ageMarkKey(ageMs), String(this.#deps.changes.sequence));
@@ -141,6 +142,7 @@ export class Retention {
   }
 
   async #sweepAll(): Promise<void> {
+    this.writeAge(IDLE_AGE_WRITE_EVERY_MS);
     await this.#sweepDeleted();
     for (const of of CHANGE_CLASSES) await this.#sweepClass(of);
   }

@@ -2,7 +2,17 @@ import { test } from "tap";
 import type { Qos } from "../../src/mqtt/frame-kinds.ts";
 import { readMqttRows } from "../../src/mqtt/session-rows.ts";
 import type { Session } from "../../src/mqtt/sessions.ts";
-import { flushed, openEdge, reopenEdge, type Edge } from "./edge.ts";
+import {
+  flushed,
+  makeCredential,
+  openEdge,
+  publishAs,
+  reopenEdge,
+  subscriberOf,
+  topicsGrant,
+  type Edge,
+} from "./edge.ts";
+import { Outbox } from "./outbox.ts";
 
 const CREDENTIAL = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
@@ -149,14 +159,37 @@ await test("time with the power off does not expire a session, nor does a step o
   t.ok(again.sessions.get("gone"));
 });
 
-await test("one that was connected when the gateway ended expires from then on", async (t) => {
-  const edge = await openEdge(t, { session_expiry_s: 100 });
+await test("one that was connected when the gateway ended expires by running time, over restarts", async (t) => {
+  let edge = await openEdge(t, { session_expiry_s: 3_000 });
   open(edge, "c");
   await flushed(edge);
-  const again = await reopenEdge(edge);
-  again.opened.clock.advance(101_000);
-  again.sessions.expire();
-  t.equal(again.sessions.get("c"), undefined);
+  // Nobody writes anything, and each life ends without a stop.
+  for (const isThere of [true, true, true, true, true, false]) {
+    edge = await reopenEdge(edge);
+    edge.sessions.startExpiry();
+    edge.sessions.expire();
+    t.equal(edge.sessions.get("c") !== undefined, isThere);
+    edge.opened.clock.advance(700_000);
+    await edge.deps.store.retention.sweep();
+    await flushed(edge);
+  }
+});
+
+await test("what a cut-off client may have been sent goes with DUP, also after a second end", async (t) => {
+  let edge = await openEdge(t);
+  const credential = makeCredential(edge, "free", [topicsGrant("a/#", "a/#")]);
+  const { session } = subscriberOf(edge, credential, { "a/#": 1 });
+  publishAs(edge, credential, "a/b", "x");
+  await flushed(edge);
+  for (let ends = 0; ends < 2; ends += 1) {
+    edge = await reopenEdge(edge);
+    edge.sessions.startExpiry();
+    await flushed(edge);
+  }
+  const again = edge.sessions.open(session.clientId, credential.ulid, false);
+  const outbox = new Outbox();
+  again.queue.attach(outbox);
+  t.match(outbox.publishes, [{ topic: "a/b", dup: true }]);
 });
 
 await test("the sessions of a credential are found, whichever kind", async (t) => {
