@@ -1,8 +1,7 @@
 import type { Clock } from "./clock.ts";
+import { FIXED_LIMITS } from "./limits.ts";
 
 const MINUTE_MS = 60_000;
-/** Addresses remembered at once; beyond that those with the most tries left are forgotten. */
-const ADDRESSES_MAX = 10_000;
 
 type Bucket = { tokens: number; atMs: number };
 
@@ -59,12 +58,14 @@ export class AddressRate {
   #remember(address: string, bucket: Bucket): void {
     this.#buckets.delete(address);
     this.#buckets.set(address, bucket);
-    if (this.#buckets.size <= ADDRESSES_MAX) return;
+    const most = FIXED_LIMITS.addressesMax;
+    if (this.#buckets.size <= most) return;
+    // Those with the most tries left are forgotten first.
     for (const known of [...this.#buckets.keys()]) {
       if (this.#filled(known).tokens >= this.#perMinute) this.#buckets.delete(known);
     }
     // All of them failed within the last minute: the one that did so longest ago goes.
     const [oldest] = this.#buckets.keys();
-    if (this.#buckets.size > ADDRESSES_MAX && oldest !== undefined) this.#buckets.delete(oldest);
+    if (this.#buckets.size > most && oldest !== undefined) this.#buckets.delete(oldest);
   }
 }

@@ -13,9 +13,6 @@ type KeyNotes = {
 };
 const NOTES = z.registry<KeyNotes>();
 
-const HISTORY_ROWS_MAX = 100_000_000;
-const HISTORY_DAYS_MAX = 36_500;
-
 /** Every key of the configuration, its default, its bounds and the reason for it. */
 const SHAPES = {
   store: {
@@ -218,11 +215,11 @@ function listFromText(given: string): unknown {
 }
 
 function rows(fallback: number, what: string) {
-  return integer(1, HISTORY_ROWS_MAX, fallback, `${what} kept in all; the oldest go first`);
+  return integer(1, 100_000_000, fallback, `${what} kept in all; the oldest go first`);
 }
 
 function days(fallback: number, what: string) {
-  return integer(0, HISTORY_DAYS_MAX, fallback, `days ${what} are kept; 0: no bound by age`);
+  return integer(0, 36_500, fallback, `days ${what} are kept; 0: no bound by age`);
 }
 
 function limits() {

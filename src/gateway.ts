@@ -8,6 +8,7 @@ import { putAccount } from "./interactions/accounts.ts";
 import { CredentialDeadlines } from "./interactions/credential-deadlines.ts";
 import type { InteractionDeps } from "./interactions/deps.ts";
 import { createToken } from "./interactions/tokens.ts";
+import { FIXED_LIMITS } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { openMqtt, type MqttBroker } from "./mqtt/broker.ts";
 import { generateToken } from "./secrets.ts";
@@ -208,15 +209,14 @@ function describe(store: Store, mqtt: MqttBroker, uptimeMs: number): JsonObject 
   };
 }
 
-const GAPS_SHOWN_MAX = 100;
-
 /** What was accepted and is not there any more. Times as in every answer. */
 function describeLosses({ gaps, database }: Store): JsonObject {
   const { salvaged, dropped } = database.opening;
   const found = gaps.list();
+  const most = FIXED_LIMITS.lossesShownMax;
   return {
     gaps_count: found.length,
-    gaps: found.slice(-GAPS_SHOWN_MAX).map(({ cause, from, to, count, ...rest }) => ({
+    gaps: found.slice(-most).map(({ cause, from, to, count, ...rest }) => ({
       cause,
       class: rest.class ?? null,
       from,
@@ -226,7 +226,7 @@ function describeLosses({ gaps, database }: Store): JsonObject {
       until: rest.until === undefined ? null : formatTime(rest.until),
       found: formatTime(rest.foundAt),
     })),
-    rows_set_aside: gaps.asideKeys().slice(-GAPS_SHOWN_MAX),
+    rows_set_aside: gaps.asideKeys().slice(-most),
     pages_unchecked: gaps.pagesLeft,
     log_bytes_dropped: dropped.bytes,
     salvaged: salvaged === undefined ? null : { ...salvaged, setAside: salvaged.setAside ?? null },

@@ -129,30 +129,159 @@ export const LIMITS = {
 export type LimitName = keyof typeof LIMITS;
 export type Limits = Readonly<Record<LimitName, number>>;
 
-/** Bounds nobody needs to change. */
+/**
+ * Bounds nobody needs to change. The comment of each is its reason: `docs/limits.md` has a row for
+ * each (tested).
+ */
 export const FIXED_LIMITS = {
+  // Texts, schemas and descriptions.
+
   /** Depth of nesting of any JSON taken in: far above real Thing Descriptions, far below the stack. */
   jsonDepthMax: 32,
-  /** Characters of a `pattern` in a DataSchema: bounds what a regular expression can cost. */
-  schemaPatternLengthMax: 256,
-  /** Nodes of one DataSchema. */
+  /** Code points of the name of a property, action or event: it is in topics, paths and keys. */
+  affordanceNameLengthMax: 128,
+  /** UTF-16 units of the description of a credential, a token or a client: held in memory. */
+  remarkLengthMax: 1024,
+  /** Nodes of one DataSchema: bounds what compiling it and checking a value cost. */
   schemaNodesMax: 500,
-  /** Refusals told on a Thing's `errors` topic per client and minute; the rest are only counted. */
-  errorReportsPerMinute: 30,
-  /** A publish waits this long for a store that cannot write, then its connection closes. */
-  withheldMsMax: 30_000,
-  /** A client has this long from TCP connect to CONNECT. */
-  connectTimeoutMs: 10_000,
-  /** A stop may take this long before what is left is cut off (contract: exit within 10 s). */
-  stopMsMax: 8_000,
-  /** Wills of clients not back this long after an unclean end of the gateway are published. */
-  willGraceMs: 60_000,
-  /** Time to live of an action request that names none: 24 h, in seconds. */
-  actionTimeToLiveS: 86_400,
-  /** Access tokens of one client that are good at once; the oldest end first. */
+  /** UTF-16 units of a `pattern` in a DataSchema: bounds what parsing it costs. */
+  schemaPatternLengthMax: 256,
+  /** States of a `pattern`, repetitions unfolded: with these a text of 64 KiB takes tenths of a second. */
+  patternStatesMax: 512,
+  /** Compiled DataSchemas kept: a site has many devices of one kind, and they share one. */
+  compiledSchemasMax: 500,
+  /** Faults told of one value: who reads them corrects the first ones. */
+  valueFaultsMax: 20,
+  /** Faults told of one request or description: an answer stays small whatever was sent. */
+  faultsMax: 100,
+
+  // Who may.
+
+  /** Bytes of a password that a person chose: beyond it hashing costs more and protects no better. */
+  passwordBytesMax: 256,
+  /** Passwords hashed at once: each takes 32 MiB and a core for about 100 ms. */
+  passwordHashesMax: 2,
+  /** How long an old password may still work, in seconds: 30 days, for devices that sleep. */
+  passwordOverlapSMax: 2_592_000,
+  /** Resources of a credential, and patterns of a resource: each publish looks through them. */
+  credentialPartsMax: 100,
+  /** Access tokens of one client that are good at once: one client must not use up those of all. */
   accessTokensPerClientMax: 50,
-  /** Life of an access token from /oauth2/token, in seconds. */
+  /** Life of an access token from /oauth2/token, in seconds: a stolen one is of use for an hour. */
   accessTokenLifeS: 3_600,
+  /** Addresses whose rates are remembered, each rate for itself: about 1 MB. */
+  addressesMax: 10_000,
+
+  // MQTT connections.
+
+  /** Connections the kernel holds until they are accepted: a reconnect storm fits. */
+  backlogMax: 1024,
+  /** From the TCP connection to CONNECT: whoever sends nothing holds a connection. */
+  connectTimeoutMs: 10_000,
+  /** Keep-alive times a client may be silent [MQTT-3.1.2-24]. */
+  keepalivesMax: 1.5,
+  /** Bytes of a client id: it is in the keys of its session. MQTT asks for 23 [MQTT-3.1.3-5]. */
+  clientIdBytesMax: 256,
+  /** A publish waits this long for a store that takes nothing; its client should know then. */
+  withheldMsMax: 30_000,
+  /** Bytes that wait for a slow reader before QoS 0 to it is dropped: it is to stay up to date. */
+  cloggedBytesMax: 1_048_576,
+  /** Bytes that wait for a frozen reader before it is cut off: it costs itself only. */
+  outBytesMax: 33_554_432,
+  /** A peer that is closed has this long to read its last packets. */
+  lingerMs: 1_000,
+  /** Refusals told on `errors` and in the log per publisher and minute: a faulty device repeats itself. */
+  errorReportsPerMinute: 30,
+  /** UTF-16 units of each text in such a report: devices have small buffers. */
+  errorReportTextLengthMax: 256,
+  /** Publishers whose refusals are counted for that: about 1 MB. */
+  errorReportersMax: 10_000,
+  /** After an unclean end of the gateway clients have this long to come back before their wills go out. */
+  willGraceMs: 60_000,
+
+  // HTTP.
+
+  /** Connections at once: as many as over MQTT, for a device may use both. */
+  httpConnectionsMax: 2_000,
+  /** Bytes of the header fields of a request: a token and a long query fit several times. */
+  httpHeaderBytesMax: 16_384,
+  /** Header fields of a request: browsers send about 20. */
+  httpHeadersMax: 100,
+  /** A client that takes longer for its header fields holds a connection and sends nothing. */
+  httpHeadersTimeoutMs: 10_000,
+  /** A whole request may take this long: the largest body at 150 kbit/s. */
+  httpRequestTimeoutMs: 60_000,
+  /** Silence between requests: devices that report once a minute keep their connection. */
+  httpKeepAliveMs: 65_000,
+  /** Bodies of the largest size that are thrown away so that the client reads why. */
+  httpDiscardedBodiesMax: 8,
+  /** Items of a page of a list: one answer does not hold up the others. */
+  pageItemsMax: 1_000,
+  /** Items of a page where the request names no `limit`: fits a screen. */
+  pageItemsDefault: 50,
+  /** Things of one list of raw data: each is a range of the disk, read beside the others. */
+  dataSourcesMax: 100,
+  /** Items of one back-fill: they are one batch. */
+  backfillItemsMax: 1_000,
+  /** Operations of a JSON Patch: an editor sends a few. */
+  patchOperationsMax: 500,
+  /** UTF-16 units of a description while it is patched: a few `copy` could double it into gigabytes. */
+  patchedLengthMax: 8_388_608,
+  /** Gaps, and rows set aside, that GET /gateway shows. */
+  lossesShownMax: 100,
+
+  // Actions.
+
+  /** Time to live of an action request, in seconds: a day, and not more. A command is not for ever. */
+  actionTimeToLiveS: 86_400,
+
+  // The store.
+
+  /** Bytes kept free: LevelDB writes a log, a table and a manifest before it can free any. */
+  reserveBytes: 50_331_648,
+  /** On a small file system: this part of it. */
+  reservePart: 0.1,
+  /** Bytes of the file that is given up when the disk is full all the same: to open and empty the store. */
+  ballastBytes: 8_388_608,
+  /** On a small file system: this part of it. */
+  ballastPart: 0.05,
+  /** Failed writes that follow each other, not of a full disk, before it is called hopeless. */
+  writeFailuresMax: 3,
+  /** Past revisions of Thing Descriptions, and deletions: nobody reads them but an uplink that is behind. */
+  thingRevisionsMax: 10_000,
+  /** Rows a sweep looks at before others get their turn. */
+  sweptRowsMax: 256,
+  /** Files of the database open at once: leaves most of the usual 1,024 to connections. */
+  databaseFilesMax: 128,
+  /** Bytes of tables checked before a start that follows a clean stop: some tenths of a second. */
+  checkedBytesClean: 16_777_216,
+  /** The same after another end: a second or two of a slow card. */
+  checkedBytesUnclean: 67_108_864,
+  /** Newest changes looked at for gaps before the gateway serves; older ones while it does. */
+  checkedChangesMax: 10_000,
+  /** Starts in a row that did not last: a damaged table may be what ends them. */
+  uncleanStartsMax: 3,
+  /** Bytes of one block of a table that is believed: far above any of ours, of a few KiB. */
+  blockBytesMax: 16_777_216,
+  /** The same, unpacked. */
+  unpackedBlockBytesMax: 67_108_864,
+  /** Gaps kept on disk: each takes about 200 bytes. */
+  gapsMax: 1_000,
+  /** Damaged rows kept on disk for whoever wants to look at them. */
+  damagedRowsMax: 1_000,
+
+  // The process.
+
+  /** A start that takes longer than the repair of a large store on a slow card hangs. */
+  startMsMax: 1_800_000,
+  /** HTTP requests that run have this long at a stop: longer than the longest answer takes. */
+  httpStopMsMax: 3_000,
+  /** A whole stop: within the 10 s that systemd and people are patient for. */
+  stopMsMax: 9_500,
+  /** A message to systemd: `systemd-notify` itself gives up after 5 s. */
+  notifyMsMax: 8_000,
+  /** Causes of an error that are looked through for the exit code: they may form a ring. */
+  errorCausesMax: 10,
 } as const;
 
 /** Every limit at its default, with the given ones in its place. */

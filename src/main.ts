@@ -7,6 +7,7 @@ import type { Config } from "./config.ts";
 import { startGateway } from "./gateway.ts";
 import type { Gateway } from "./gateway.ts";
 import { openLog } from "./journal.ts";
+import { FIXED_LIMITS } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { EXIT, exitCodeOf } from "./start-error.ts";
 import type { ExitCode } from "./start-error.ts";
@@ -28,9 +29,6 @@ const USAGE = `Usage: node build/src/main.js [--config FILE] [--check-config]
 Every key is also an environment variable: SLUICE_<SECTION>__<KEY>, as SLUICE_MQTT__PORT=1884.
 Ends with 0 stopped, 64 usage, 74 storage, 75 try again, 78 configuration.
 `;
-
-/** The contract allows 10 s from the signal to the end of the process. */
-const STOP_MS_MAX = 9_500;
 
 process.exit(await main(process.argv.slice(2)));
 
@@ -135,11 +133,12 @@ function awaitEnd(log: Log): End {
   const code = new Promise<ExitCode>((resolve) => {
     because = (reason) => {
       resolve(reason);
+      const { stopMsMax } = FIXED_LIMITS;
       // Counts from the first reason, also while the gateway still starts.
       setTimeout(() => {
-        log.error("gateway.stop_hangs", { stopMsMax: STOP_MS_MAX });
+        log.error("gateway.stop_hangs", { stopMsMax });
         process.exit(EXIT.tryAgain);
-      }, STOP_MS_MAX);
+      }, stopMsMax);
     };
   });
   for (const signal of ["SIGTERM", "SIGINT"] as const) {

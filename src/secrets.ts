@@ -1,5 +1,6 @@
 import { createHash, scrypt, timingSafeEqual } from "node:crypto";
 import type { Random } from "./clock.ts";
+import { FIXED_LIMITS } from "./limits.ts";
 
 /**
  * What the disk holds in place of a secret. `sha256`: for secrets we made, of 120 bits and more.
@@ -51,15 +52,13 @@ function sha256(salt: string, secret: string): Buffer {
   return createHash("sha256").update(salt).update("\0").update(secret).digest();
 }
 
-/** Each holds 32 MiB and a core for about 100 ms: more at once are memory without speed. */
-const STRETCHES_MAX = 2;
 const stretches: { running: number; readonly waiting: (() => void)[] } = {
   running: 0,
   waiting: [],
 };
 
 async function stretch(password: string, salt: string): Promise<Buffer> {
-  if (stretches.running < STRETCHES_MAX) stretches.running += 1;
+  if (stretches.running < FIXED_LIMITS.passwordHashesMax) stretches.running += 1;
   else await new Promise<void>((resolve) => stretches.waiting.push(resolve));
   try {
     return await new Promise((resolve, reject) => {

@@ -1,3 +1,5 @@
+import { FIXED_LIMITS } from "./limits.ts";
+
 /** What the daemon ends with: the codes of sysexits.h that a supervisor can act on. */
 export const EXIT = {
   stopped: 0,
@@ -44,13 +46,12 @@ const CODES: Readonly<Record<string, FailureCode>> = {
   "storage-failed": EXIT.storage,
 };
 
-const CAUSES_MAX = 10;
-
 /** The exit code for anything thrown. What is not known may work the next time. */
 export function exitCodeOf(error: unknown): FailureCode {
   let storage = false;
   let cause: unknown = error;
-  for (let depth = 0; depth < CAUSES_MAX && cause instanceof Error; depth++, cause = cause.cause) {
+  const most = FIXED_LIMITS.errorCausesMax;
+  for (let depth = 0; depth < most && cause instanceof Error; depth++, cause = cause.cause) {
     if (cause instanceof StartError) return cause.exitCode;
     const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
     if (code === "EACCES" || code === "EPERM") {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { FIXED_LIMITS } from "../limits.ts";
 import { SCOPES } from "../thing/access.ts";
 import { parseTime } from "../thing/time.ts";
 
@@ -10,11 +11,11 @@ export const timeMember = z.string("must be a time").transform((text, context) =
   return z.NEVER;
 });
 
-const DESCRIPTION_LENGTH_MAX = 1024;
+const { remarkLengthMax } = FIXED_LIMITS;
 
 export const descriptionMember = z
   .string("must be a string")
-  .max(DESCRIPTION_LENGTH_MAX, `must have at most ${DESCRIPTION_LENGTH_MAX} characters`);
+  .max(remarkLengthMax, `must have at most ${remarkLengthMax} characters`);
 
 export const scopesMember = z
   .array(z.enum(SCOPES, `must be one of ${SCOPES.join(", ")}`), "must be an array of scopes")

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import getRawBody from "raw-body";
 import { z } from "zod";
 import { GatewayError, type Fault } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import { parseJson } from "../thing/data-schema.ts";
 import { pointerTo, type Json } from "../thing/json.ts";
 import type { Call } from "./call.ts";
@@ -40,11 +41,8 @@ export async function readBody(
   }
 }
 
-/** How many times the limit is thrown away before the connection is cut. */
-const DISCARDED_LIMITS = 8;
-
 function discard(request: IncomingMessage, bytesMax: number): void {
-  let left = bytesMax * DISCARDED_LIMITS;
+  let left = bytesMax * FIXED_LIMITS.httpDiscardedBodiesMax;
   request.on("data", (chunk: Uint8Array) => {
     left -= chunk.length;
     if (left < 0) request.destroy();

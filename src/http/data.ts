@@ -6,6 +6,7 @@ import {
 } from "../interactions/authorise.ts";
 import { recordData } from "../interactions/data-recording.ts";
 import { findRecorded } from "../interactions/recorded-changes.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import type { RecordedChange } from "../store/changes.ts";
 import type { HistorySource } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
@@ -54,9 +55,6 @@ async function listOfThing(call: AuthorisedCall): Promise<Answer> {
   return listData(call, [authoriseOnThing(call.deps, onThing(call), "data.read")]);
 }
 
-/** Each source is a range of the disk that is read beside the others. */
-const SOURCES_MAX = 100;
-
 async function listOfSources(call: AuthorisedCall): Promise<Answer> {
   const on = onAccount(call);
   const ids = call.query.get("source[]");
@@ -72,8 +70,9 @@ async function listOfSources(call: AuthorisedCall): Promise<Answer> {
 }
 
 function requireFew(sources: number): void {
-  if (sources <= SOURCES_MAX) return;
-  throw invalidParameter("source[]", `must name the Things, at most ${SOURCES_MAX} of them`);
+  const { dataSourcesMax } = FIXED_LIMITS;
+  if (sources <= dataSourcesMax) return;
+  throw invalidParameter("source[]", `must name the Things, at most ${dataSourcesMax} of them`);
 }
 
 /** A datum and the Thing it came from. */

@@ -1,12 +1,9 @@
 import jsonPatch from "fast-json-patch";
 import { z } from "zod";
 import { GatewayError } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import type { Json } from "../thing/json.ts";
 import { parseBody } from "./body.ts";
-
-const OPERATIONS_MAX = 500;
-/** A few `copy` operations could double a document into gigabytes. */
-const DOCUMENT_CHARACTERS_MAX = 8_388_608;
 
 const json: z.ZodType<Json> = z.custom<Json>((value) => value !== undefined, "is missing");
 /** RFC 6901 §3; the two names that fast-json-patch must not see are no places in a description. */
@@ -28,7 +25,7 @@ const operations = z
       z.object({ op: z.literal("test"), path: pointer, value: json }),
     ]),
   )
-  .max(OPERATIONS_MAX);
+  .max(FIXED_LIMITS.patchOperationsMax);
 
 /**
  * `document` changed by a JSON Patch, all operations or none; `document` itself stays as it is.
@@ -73,7 +70,7 @@ function doesNotApply(
 }
 
 function requireBounded(document: unknown, index: number): void {
-  if (JSON.stringify(document).length <= DOCUMENT_CHARACTERS_MAX) return;
+  if (JSON.stringify(document).length <= FIXED_LIMITS.patchedLengthMax) return;
   throw new GatewayError("too-large", `operation ${index} makes the document too large`, {
     faults: [{ pointer: `/${index}`, detail: "makes the document too large" }],
   });

@@ -1,3 +1,4 @@
+import { FIXED_LIMITS } from "../limits.ts";
 import type { HistoryPage, Slice } from "../store/history.ts";
 import type { Ids } from "../store/ids.ts";
 import type { Moment, MomentBounds } from "../store/keys.ts";
@@ -7,9 +8,6 @@ import { formatQuery, invalidParameter, single, type Query } from "./query.ts";
 
 /** The parameters of every list. */
 export const PAGE_PARAMETERS = ["limit", "next_cursor", "previous_cursor"] as const;
-
-const LIMIT_DEFAULT = 50;
-const LIMIT_MAX = 1000;
 
 /** Which part of a list is asked for: what follows the cursor's item, or what stands before it. */
 export type PageRequest = {
@@ -27,9 +25,10 @@ export type Page<Item> = {
 /** @throws GatewayError `invalid-parameter`. */
 export function readPageRequest(query: Query): PageRequest {
   const text = single(query, "limit");
-  const limit = text === undefined ? LIMIT_DEFAULT : /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (limit < 1 || limit > LIMIT_MAX) {
-    throw invalidParameter("limit", `must be an integer from 1 to ${LIMIT_MAX}`);
+  const { pageItemsDefault, pageItemsMax } = FIXED_LIMITS;
+  const limit = text === undefined ? pageItemsDefault : /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > pageItemsMax) {
+    throw invalidParameter("limit", `must be an integer from 1 to ${pageItemsMax}`);
   }
   // An empty cursor is what an answer shows where there is no further page.
   const next = single(query, "next_cursor") ?? "";

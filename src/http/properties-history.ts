@@ -2,6 +2,7 @@ import { z } from "zod";
 import { GatewayError } from "../errors.ts";
 import { authoriseOnThing } from "../interactions/authorise.ts";
 import { backfillHistory, type PastValues } from "../interactions/history-backfill.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import type { RecordedChange } from "../store/changes.ts";
 import { TIME_MS_MAX, type HistorySource } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
@@ -116,7 +117,7 @@ async function postHistory(call: AuthorisedCall): Promise<Answer> {
   return { status: 201, body: isOne ? (rendered[0] ?? {}) : rendered };
 }
 
-const ITEMS_MAX = 1000;
+const { backfillItemsMax: ITEMS_MAX } = FIXED_LIMITS;
 
 const values = z.custom<Readonly<Record<string, Json>>>(
   (value) => isJsonObject(value) && Object.keys(value).length > 0,

@@ -6,6 +6,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { Duplex } from "node:stream";
+import { FIXED_LIMITS } from "../limits.ts";
 import { makeApp } from "./app.ts";
 import type { HttpDeps } from "./call.ts";
 import { problem } from "./problem.ts";
@@ -21,20 +22,14 @@ export type HttpServer = {
   readonly stop: () => Promise<void>;
 };
 
-/** Longer than the longest answer takes, well within the 10 s the gateway has to stop. */
-const STOP_MS_MAX = 3_000;
-
-/** A client that is slower than this holds a connection and sends nothing. */
-const TIMEOUTS = {
-  headersTimeout: 10_000,
-  requestTimeout: 60_000,
-  /** Devices that report once a minute keep their connection. */
-  keepAliveTimeout: 65_000,
+/** What Node.js is told of them; connections that take too long are looked for every 2 s. */
+const BOUNDS = {
+  maxHeaderSize: FIXED_LIMITS.httpHeaderBytesMax,
+  headersTimeout: FIXED_LIMITS.httpHeadersTimeoutMs,
+  requestTimeout: FIXED_LIMITS.httpRequestTimeoutMs,
+  keepAliveTimeout: FIXED_LIMITS.httpKeepAliveMs,
   connectionsCheckingInterval: 2_000,
 } as const;
-const HEADER_BYTES_MAX = 16_384;
-const HEADERS_MAX = 100;
-const CONNECTIONS_MAX = 2_000;
 
 /**
  * Serves HTTP on `host` and `port` (0: a free one).
@@ -52,9 +47,9 @@ export async function startHttp(
     connections.begin(request.socket, response);
     void answer(request, response);
   };
-  const server = createServer({ ...TIMEOUTS, maxHeaderSize: HEADER_BYTES_MAX }, serve);
-  server.maxHeadersCount = HEADERS_MAX;
-  server.maxConnections = CONNECTIONS_MAX;
+  const server = createServer(BOUNDS, serve);
+  server.maxHeadersCount = FIXED_LIMITS.httpHeadersMax;
+  server.maxConnections = FIXED_LIMITS.httpConnectionsMax;
   // Whether to go on is said when the body is wanted: a refused one is never sent.
   server.on("checkContinue", serve);
   // RFC 9110 §10.1.1 lets an expectation that nobody knows be passed over; Node's 417 is no problem document.
@@ -136,7 +131,7 @@ function portOf(server: Server): number {
 
 async function close(server: Server, connections: Connections, deps: HttpDeps): Promise<void> {
   await new Promise<void>((resolve) => {
-    const cancel = deps.clock.after(STOP_MS_MAX, () => server.closeAllConnections());
+    const cancel = deps.clock.after(FIXED_LIMITS.httpStopMsMax, () => server.closeAllConnections());
     server.close(() => {
       cancel();
       resolve();
@@ -153,7 +148,7 @@ function refuseUnread(error: NodeJS.ErrnoException, socket: Duplex): void {
   }
   const [status, detail] =
     error.code === "HPE_HEADER_OVERFLOW"
-      ? [431, `the header fields have more than ${HEADER_BYTES_MAX} bytes`]
+      ? [431, `the header fields have more than ${BOUNDS.maxHeaderSize} bytes`]
       : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
         ? [408, "the request did not arrive in time"]
         : [400, "this is not HTTP/1.1"];

@@ -1,4 +1,5 @@
 import { GatewayError } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import type { Store } from "../store/store.ts";
 import {
   mayInGateway,
@@ -26,8 +27,7 @@ export type ResourceRequest =
 export type ShownPattern = { readonly pattern_pub: string; readonly pattern_sub: string };
 
 const ALL = "*";
-/** Resources of a credential, patterns of a resource: each publish looks through them. */
-const PARTS_MAX = 100;
+const { credentialPartsMax: PARTS_MAX } = FIXED_LIMITS;
 
 /**
  * What the resources grant.

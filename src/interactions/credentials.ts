@@ -1,4 +1,5 @@
 import { GatewayError } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import {
   generatePassword,
   generateUser,
@@ -182,10 +183,7 @@ function changesBetween(before: Credential, after: Credential): readonly Credent
 }
 
 const USERNAME = /^[A-Za-z0-9._@-]{1,64}$/;
-const PASSWORD_BYTES_MAX = 256;
-const CLIENT_ID_BYTES_MAX = 1024;
-/** 30 days. */
-const OVERLAP_S_MAX = 2_592_000;
+const { passwordBytesMax, clientIdBytesMax, passwordOverlapSMax } = FIXED_LIMITS;
 
 function checkRequest({ user, password, overlapS, clientId }: CredentialRequest): void {
   if (user !== undefined && user !== "" && !USERNAME.test(user)) {
@@ -194,19 +192,19 @@ function checkRequest({ user, password, overlapS, clientId }: CredentialRequest)
     });
   }
   if (password !== undefined && !isPassword(password)) {
-    const detail = `at most ${PASSWORD_BYTES_MAX} bytes and no NUL`;
+    const detail = `at most ${passwordBytesMax} bytes and no NUL`;
     throw new GatewayError("malformed", `password: ${detail}`, {
       faults: [{ pointer: "/password", detail }],
     });
   }
-  if (overlapS !== undefined && !(overlapS >= 0 && overlapS <= OVERLAP_S_MAX)) {
-    const detail = `0 to ${OVERLAP_S_MAX} seconds`;
+  if (overlapS !== undefined && !(overlapS >= 0 && overlapS <= passwordOverlapSMax)) {
+    const detail = `0 to ${passwordOverlapSMax} seconds`;
     throw new GatewayError("malformed", `overlap: ${detail}`, {
       faults: [{ pointer: "/overlap", detail }],
     });
   }
   if (typeof clientId === "string" && !isClientId(clientId)) {
-    const detail = `1 to ${CLIENT_ID_BYTES_MAX} bytes and no NUL`;
+    const detail = `1 to ${clientIdBytesMax} bytes and no NUL`;
     throw new GatewayError("malformed", `client_id: ${detail}`, {
       faults: [{ pointer: "/client_id", detail }],
     });
@@ -215,13 +213,11 @@ function checkRequest({ user, password, overlapS, clientId }: CredentialRequest)
 
 function isClientId(text: string): boolean {
   const isText = text !== "" && !text.includes("\0") && text.isWellFormed();
-  return isText && Buffer.byteLength(text) <= CLIENT_ID_BYTES_MAX;
+  return isText && Buffer.byteLength(text) <= clientIdBytesMax;
 }
 
 function isPassword(text: string): boolean {
-  return (
-    Buffer.byteLength(text) <= PASSWORD_BYTES_MAX && !text.includes("\0") && text.isWellFormed()
-  );
+  return Buffer.byteLength(text) <= passwordBytesMax && !text.includes("\0") && text.isWellFormed();
 }
 
 async function makePassword(

@@ -1,4 +1,5 @@
 import { GatewayError, type Fault } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import { compileDataSchema, type CompiledSchema } from "../thing/data-schema.ts";
 import { isJsonObject, pointerTo, type Json, type JsonObject } from "../thing/json.ts";
 
@@ -27,14 +28,11 @@ export function ownMember(object: JsonObject, name: string): Json | undefined {
   return Object.hasOwn(object, name) ? object[name] : undefined;
 }
 
-/** An answer names this many of the things that are wrong. */
-const FAULTS_MAX = 100;
-
 /** @throws GatewayError `unknown-member`, naming each. */
 export function refuseOthers(object: JsonObject, known: readonly string[], pointer: string): void {
   const others = Object.keys(object).filter((member) => !known.includes(member));
   if (others.length === 0) return;
-  const faults = others.slice(0, FAULTS_MAX).map((member) => ({
+  const faults = others.slice(0, FIXED_LIMITS.faultsMax).map((member) => ({
     pointer: pointerTo(pointer, member),
     detail: `not a known member here; known: ${known.join(", ")}`,
   }));
@@ -65,11 +63,13 @@ export function checkMembers<Checked>(
       first ??= error;
       const { message: detail } = error;
       faults.push(...(error.faults.length > 0 ? error.faults : [{ pointer: at, detail }]));
-      if (faults.length >= FAULTS_MAX) break;
+      if (faults.length >= FIXED_LIMITS.faultsMax) break;
     }
   }
   if (first === undefined) return checked;
-  throw new GatewayError(first.code, first.message, { faults: faults.slice(0, FAULTS_MAX) });
+  throw new GatewayError(first.code, first.message, {
+    faults: faults.slice(0, FIXED_LIMITS.faultsMax),
+  });
 }
 
 // Compiled once per revision: a new revision of a Thing has new schema objects.

@@ -41,9 +41,6 @@ type Parts = {
   readonly inbound: InboundDeps;
 };
 
-/** Connections that wait to be accepted by the kernel. */
-const BACKLOG = 1024;
-
 /**
  * The MQTT side: sessions and subscriptions from the start, connections once `listen` is called.
  * It is the one that makes aedes.
@@ -165,7 +162,7 @@ export class MqttBroker {
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject);
       const { host, port } = this.#options;
-      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
+      this.#server.listen({ host, port, backlog: FIXED_LIMITS.backlogMax }, () => {
         this.#server.off("error", reject);
         resolve();
       });

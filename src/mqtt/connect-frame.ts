@@ -1,3 +1,4 @@
+import { FIXED_LIMITS } from "../limits.ts";
 import { topicLevels } from "../thing/topics.ts";
 import { fault, type ConnectFrame, type FaultFrame, type ProtocolLevel } from "./frame-kinds.ts";
 import type { Will } from "./frame-kinds.ts";
@@ -10,12 +11,6 @@ import {
   takeUint16,
   type Cursor,
 } from "./frame-fields.ts";
-
-/**
- * Longest client id taken. MQTT 3.1.1 asks for 23 at least [MQTT-3.1.3-5]; a bound is needed because
- * every persistent session keeps its id in keys on disk.
- */
-export const CLIENT_ID_BYTES_MAX = 256;
 
 /**
  * Reads a whole CONNECT packet whose body begins at `bodyAt`. Another protocol is found before the
@@ -132,7 +127,7 @@ function clientIdFault(
   if (clientId === "" && (!clean || protocolLevel === 3)) {
     return fault("client-id", "MQTT-3.1.3-8", 2);
   }
-  if (Buffer.byteLength(clientId) > CLIENT_ID_BYTES_MAX) {
+  if (Buffer.byteLength(clientId) > FIXED_LIMITS.clientIdBytesMax) {
     return fault("client-id", "MQTT-3.1.3-9", 2);
   }
   return undefined;

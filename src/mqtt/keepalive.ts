@@ -1,7 +1,5 @@
 import type { CancelTimer, Clock } from "../clock.ts";
-
-/** A client must be heard within one and a half times its keep alive [MQTT-3.1.2-24]. */
-const TOLERANCE = 1.5;
+import { FIXED_LIMITS } from "../limits.ts";
 
 /** Watches whether a client is still there. Aedes cannot: most packets do not reach it. */
 export class Keepalive {
@@ -23,7 +21,7 @@ export class Keepalive {
    * its silence is not its fault.
    */
   start(keepaliveS: number, isHeldBack: () => boolean, onSilent: () => void): void {
-    const allowedMs = keepaliveS * 1_000 * TOLERANCE;
+    const allowedMs = keepaliveS * 1_000 * FIXED_LIMITS.keepalivesMax;
     if (allowedMs === 0) return;
     const watch = (): void => {
       const leftMs = this.#lastHeardMs + allowedMs - this.#clock.monotonicMs();

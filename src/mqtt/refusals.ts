@@ -6,10 +6,6 @@ import { formatTime } from "../thing/time.ts";
 import { errorsTopic, parseInboundTopic } from "../thing/topics.ts";
 
 const MINUTE_MS = 60_000;
-/** Publishers whose rate is remembered; beyond it all begin a new minute. */
-const PUBLISHERS_MAX = 10_000;
-/** UTF-16 units of each text in a report, which may repeat the topic: devices have small buffers. */
-const TEXT_LENGTH_MAX = 256;
 
 /**
  * Publishes that were refused: acknowledged, dropped, counted by reason, and told on the Thing's
@@ -64,15 +60,17 @@ export class Refusals {
       row.count += 1;
       return row.count <= FIXED_LIMITS.errorReportsPerMinute;
     }
-    if (this.#reported.size >= PUBLISHERS_MAX) this.#reported.clear();
+    // They all begin a new minute.
+    if (this.#reported.size >= FIXED_LIMITS.errorReportersMax) this.#reported.clear();
     this.#reported.set(publisher, { minute, count: 1 });
     return true;
   }
 }
 
+/** A report may repeat the topic. */
 function shortened(text: string): string {
-  if (text.length <= TEXT_LENGTH_MAX) return text;
-  return `${text.slice(0, TEXT_LENGTH_MAX).toWellFormed()}…`;
+  const most = FIXED_LIMITS.errorReportTextLengthMax;
+  return text.length <= most ? text : `${text.slice(0, most).toWellFormed()}…`;
 }
 
 /** `set/{account}/things/{thing}` of a topic that goes on in an unknown way. */

@@ -1,13 +1,10 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../clock.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import type { Outlet } from "./session.ts";
 
-/** Bytes waiting for a slow reader beyond which QoS 0 messages to it are dropped. */
-const CLOGGED_BYTES = 1024 * 1024;
-/** Beyond which its connection ends: a frozen reader costs itself only. */
-export const OUT_BYTES_MAX = 32 * 1024 * 1024;
-/** A peer that does not read its last packets has this long, then it is cut off. */
-const LINGER_MS = 1_000;
+/** Bytes that may wait in a socket. */
+export const OUT_BYTES_MAX = FIXED_LIMITS.outBytesMax;
 
 /** The way out to one client: the packets of one turn leave in one system call. */
 export class SocketOutlet implements Outlet {
@@ -40,12 +37,16 @@ export class SocketOutlet implements Outlet {
   }
 
   isClogged(): boolean {
-    return this.#socket.writableLength > CLOGGED_BYTES;
+    return this.#socket.writableLength > FIXED_LIMITS.cloggedBytesMax;
+  }
+
+  onDrained(callback: () => void): void {
+    this.#socket.on("drain", callback);
   }
 
   /** What is buffered still goes out. */
   end(): void {
     this.#socket.end();
-    this.#clock.after(LINGER_MS, () => this.#socket.destroy());
+    this.#clock.after(FIXED_LIMITS.lingerMs, () => this.#socket.destroy());
   }
 }

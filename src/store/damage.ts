@@ -1,5 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { FIXED_LIMITS } from "../limits.ts";
 
 /** A row that is not what was written under its key, or that nobody can parse. */
 export type DamagedRow = { readonly key: string; readonly row: string };
@@ -11,8 +12,6 @@ type Listener = {
 
 /** In this file the wish for a salvage outlives the process: a damaged table fails again and again. */
 const WISH = "salvage-wanted";
-/** Kept until somebody listens; the rest is only counted. */
-const KEPT_MAX = 1_000;
 
 /** What turned out to be damaged since the start. */
 export class Damage {
@@ -39,7 +38,7 @@ export class Damage {
   addRow(key: string, row: string): void {
     this.#rows += 1;
     if (this.#listener !== undefined) this.#listener.onRow({ key, row });
-    else if (this.#early.length < KEPT_MAX) this.#early.push({ key, row });
+    else if (this.#early.length < FIXED_LIMITS.damagedRowsMax) this.#early.push({ key, row });
   }
 
   /** A table or a block of one cannot be read: the next start salvages what can be. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { ChangeLog, LogMark } from "./changes.ts";
 import type { Commit } from "./commit.ts";
@@ -55,12 +56,8 @@ const gapSchema = z.object({
   boot: z.number(),
 });
 
-/** Looked at before the gateway serves; what is older is looked at while it does. */
-const RECENT_SEQUENCES = 10_000;
 /** Between two pages, or 64 KiB of a table: a million changes take ten minutes, and little else. */
 const STEP_EVERY_MS = 500;
-/** Gaps kept, and rows kept of those set aside: the oldest gaps go, further rows are only counted. */
-const KEPT_MAX = 1_000;
 
 /** What is known to be lost of this store: kept on disk, for whoever asks and for the uplinks. */
 export class Gaps {
@@ -119,7 +116,7 @@ export class Gaps {
     this.#lastNumber += 1;
     this.#put(this.#lastNumber, gap);
     const [oldest] = this.#gaps.keys();
-    if (this.#gaps.size <= KEPT_MAX || oldest === undefined) return;
+    if (this.#gaps.size <= FIXED_LIMITS.gapsMax || oldest === undefined) return;
     this.#gaps.delete(oldest);
     commit.delete(gapKey(oldest));
   }
@@ -143,7 +140,7 @@ export class Gaps {
       onPlace: (error) => log.error("store.unreadable", { error }),
     });
     const newest = pageOf(mark.sequence);
-    const oldest = pageOf(Math.max(0, mark.sequence - RECENT_SEQUENCES));
+    const oldest = pageOf(Math.max(0, mark.sequence - FIXED_LIMITS.checkedChangesMax));
     for (let page = newest; page >= oldest; page -= 1) await this.#check(page);
     this.#recentPage = oldest;
     this.#nextPage = newest;
@@ -219,7 +216,7 @@ export class Gaps {
     const { commit, changes, log } = this.#deps;
     const of = classOfChangeKey(key);
     const sequence = sequenceOfChangeKey(key);
-    if (this.#aside.size < KEPT_MAX) {
+    if (this.#aside.size < FIXED_LIMITS.damagedRowsMax) {
       this.#aside.add(key);
       commit.put(asideKey(key), row);
     }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Level } from "level";
+import { FIXED_LIMITS } from "../limits.ts";
 import { isDamage, type Damage } from "./damage.ts";
 import { whyLogsAreDamaged, whyTablesAreDamaged } from "./level-check.ts";
 import { readDropped, type Dropped } from "./level-log.ts";
@@ -29,14 +30,6 @@ export type OpenLevel = {
   readonly settle: () => Promise<void>;
   readonly close: () => Promise<void>;
 };
-
-/** Something ends the process again and again: a damaged table can. Then all are looked at. */
-const STARTS_SUSPICIOUS = 3;
-/**
- * Bytes of tables that are looked at before LevelDB opens them, after a clean stop and after another
- * end: a second or two of a slow card. The rest is looked at while the gateway serves.
- */
-const CHECKED_BYTES = { clean: 16 * 1024 * 1024, unclean: 64 * 1024 * 1024 } as const;
 
 const LOG_FILE = /^\d+\.log$/;
 const DATA_FILE = /^\d+\.(log|ldb|sst)$/;
@@ -104,10 +97,12 @@ async function countStart(path: string, witness: Witness): Promise<void> {
 function knownDamage(path: string, starts: number, wasClean: boolean): string | undefined {
   if (isSalvageUnfinished(path)) return "a salvage was cut off";
   const folder = folderIn(path);
-  const bytes = wasClean ? CHECKED_BYTES.clean : CHECKED_BYTES.unclean;
+  const { checkedBytesClean, checkedBytesUnclean, uncleanStartsMax } = FIXED_LIMITS;
+  // The rest is looked at while the gateway serves; all of it if starts fail again and again.
+  const bytes = wasClean ? checkedBytesClean : checkedBytesUnclean;
   return (
     whyLogsAreDamaged(folder) ??
-    whyTablesAreDamaged(folder, starts < STARTS_SUSPICIOUS ? bytes : Infinity)
+    whyTablesAreDamaged(folder, starts < uncleanStartsMax ? bytes : Infinity)
   );
 }
 
@@ -126,7 +121,7 @@ async function tryOpen(folder: string, createIfMissing: boolean): Promise<Level 
 /** In one go: a `Level` that was made and not opened opens itself, and makes what is missing. */
 async function openAt(folder: string, createIfMissing: boolean): Promise<Level> {
   const level = new Level(folder, { keyEncoding: "utf8", valueEncoding: "utf8" });
-  await level.open({ maxOpenFiles: 128, createIfMissing });
+  await level.open({ maxOpenFiles: FIXED_LIMITS.databaseFilesMax, createIfMissing });
   return level;
 }
 

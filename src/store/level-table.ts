@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { FIXED_LIMITS } from "../limits.ts";
 import { crcStep, mask, maskedCrc } from "./crc32c.ts";
 import { uncompress } from "./snappy.ts";
 
@@ -15,8 +16,6 @@ const FOOTER = 48;
 const MAGIC = 0xdb4775248b80fb57n;
 /** Type and checksum behind each block. */
 const TRAILER = 5;
-/** Far above any block of ours: a row is at most a few MiB. */
-const BLOCK_MAX = 16 * 1024 * 1024;
 
 /** Checked at once: some milliseconds. */
 const STEP_BYTES = 64 * 1024;
@@ -115,7 +114,7 @@ function scanBlocks(bytes: Buffer): readonly Handle[] {
 /** Of the block that begins here: it ends where the checksum of what has been read follows. */
 function sizeAt(bytes: Buffer, offset: number): number | undefined {
   let crc = 0xffffffff;
-  const end = Math.min(bytes.length - 4, offset + BLOCK_MAX);
+  const end = Math.min(bytes.length - 4, offset + FIXED_LIMITS.blockBytesMax);
   for (let at = offset; at < end; at += 1) {
     const byte = bytes[at] ?? 0;
     crc = crcStep(crc, byte);

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { readMark } from "./changes.ts";
 import type { Database } from "./database.ts";
@@ -15,8 +16,6 @@ type RecoveryDeps = {
 };
 
 const RETRY_EVERY_MS = 1_000;
-/** Failures other than a full disk that follow each other before it is called hopeless. */
-const FAILURES_MAX = 3;
 
 /**
  * Mends the database after a failed write: waits for room if the disk is full, closes the handle that
@@ -31,7 +30,7 @@ export function makeMend(deps: RecoveryDeps): (failure: GatewayError) => Promise
     failures = clock.monotonicMs() - lastMs > 60_000 ? 1 : failures + 1;
     lastMs = clock.monotonicMs();
     if (failure.code === "storage-full") await waitForRoom(deps);
-    else if (failures >= FAILURES_MAX) throw failure;
+    else if (failures >= FIXED_LIMITS.writeFailuresMax) throw failure;
     await reopen(deps);
     log.info("store.reopened", { sequence: deps.acknowledgedSequence() });
   };

@@ -1,4 +1,5 @@
 import type { CancelTimer, Clock } from "../clock.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import { isFinal, type ActionRequests } from "./action-requests.ts";
 import { openChange, type ChangeLog, type RecordedChange } from "./changes.ts";
 import type { Commit } from "./commit.ts";
@@ -29,8 +30,7 @@ type Bounds = { readonly rows: number; readonly days: number };
 /** What is kept of each class. */
 export type HistoryBounds = Readonly<Record<HistoryClass, Bounds>>;
 
-/** Past revisions of Thing Descriptions and deletions: nobody reads them but an uplink that is behind. */
-const THING_BOUNDS: Bounds = { rows: 10_000, days: 0 };
+const THING_BOUNDS: Bounds = { rows: FIXED_LIMITS.thingRevisionsMax, days: 0 };
 
 type RetentionDeps = {
   readonly database: Database;

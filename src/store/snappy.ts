@@ -1,10 +1,12 @@
+import { FIXED_LIMITS } from "../limits.ts";
+
 /**
  * Decompresses a block in the raw Snappy format (format_description.txt of google/snappy).
  * @returns `undefined` for bytes that are none.
  */
 export function uncompress(bytes: Buffer): Buffer | undefined {
   const header = readLength(bytes);
-  if (header === undefined || header.length > LENGTH_MAX) return undefined;
+  if (header === undefined || header.length > FIXED_LIMITS.unpackedBlockBytesMax) return undefined;
   const out = Buffer.allocUnsafe(header.length);
   let [from, to] = [header.end, 0];
   while (from < bytes.length) {
@@ -25,9 +27,6 @@ export function uncompress(bytes: Buffer): Buffer | undefined {
   }
   return to === out.length ? out : undefined;
 }
-
-/** LevelDB's blocks are a few KiB; one row may be larger. */
-const LENGTH_MAX = 64 * 1024 * 1024;
 
 type Literal = {
   readonly kind: "literal";

@@ -1,19 +1,12 @@
 import type { CancelTimer, Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { DiskRoom } from "./disk-room.ts";
 import type { Writability } from "./writability.ts";
 
-const MIB = 1024 * 1024;
 /** Looked at this often: a device that writes 1 MB/s uses a tenth of the reserve in between. */
 const LOOK_EVERY_MS = 500;
-/** LevelDB needs room to write a log, a table and a manifest before it can free any. */
-const RESERVE_BYTES = 48 * MIB;
-/** On a small file system: this part of it. */
-const RESERVE_PART = 0.1;
-/** Given up when the disk is full all the same, so that the store can be opened and emptied. */
-const BALLAST_BYTES = 8 * MIB;
-const BALLAST_PART = 0.05;
 /** Changes are taken again when this much more than the reserve is free: no flapping. */
 const RELIEF = 1.2;
 
@@ -75,12 +68,13 @@ export class Space {
   async look(): Promise<void> {
     const { room, quotaBytes } = this.#deps;
     const { total, free, used } = await room.look();
-    const reserve = Math.min(RESERVE_BYTES, total * RESERVE_PART);
+    const { reserveBytes, reservePart, ballastBytes, ballastPart } = FIXED_LIMITS;
+    const reserve = Math.min(reserveBytes, total * reservePart);
     this.#seen = { free, used, reserve };
     const need = this.#isFull ? reserve * RELIEF : reserve;
     const isOverQuota = quotaBytes > 0 && used > quotaBytes * (this.#isFull ? 1 / RELIEF : 1);
     this.#set(free < need || isOverQuota, isOverQuota);
-    if (!this.#isFull) await this.#keepBallast(Math.min(BALLAST_BYTES, total * BALLAST_PART));
+    if (!this.#isFull) await this.#keepBallast(Math.min(ballastBytes, total * ballastPart));
   }
 
   /** Makes the last room there is. */

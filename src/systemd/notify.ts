@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { CancelTimer, Clock } from "../clock.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { EXIT, StartError } from "../start-error.ts";
 
@@ -33,12 +34,8 @@ export type Send = (assignments: readonly string[]) => Promise<void>;
 
 const START_EXTENSION_MS = 60_000;
 const START_RENEWAL_MS = 20_000;
-/** A start that takes longer than a repair of a large store on a slow card hangs: let systemd end it. */
-const START_MS_MAX = 1_800_000;
 /** How often the status line is brought up to date where no watchdog asks for more. */
 const STATUS_INTERVAL_MS = 30_000;
-/** systemd-notify itself gives up after 5 s without an answer. */
-const SEND_MS_MAX = 8_000;
 
 export function openNotifier(options: {
   readonly env: NodeJS.ProcessEnv;
@@ -91,7 +88,7 @@ class ServiceNotifier implements Notifier {
 
   readonly starting = async (): Promise<void> => {
     await this.#send([...extension(), "STATUS=starting"]);
-    this.#renewUntil(this.#clock.monotonicMs() + START_MS_MAX);
+    this.#renewUntil(this.#clock.monotonicMs() + FIXED_LIMITS.startMsMax);
   };
 
   readonly ready = async (vitals: Vitals): Promise<void> => {
@@ -175,7 +172,7 @@ function systemdNotify(socket: string, path: string | undefined): Send {
   const env = { NOTIFY_SOCKET: socket, ...(path === undefined ? {} : { PATH: path }) };
   return async (assignments) => {
     try {
-      await execute("systemd-notify", assignments, { env, timeout: SEND_MS_MAX });
+      await execute("systemd-notify", assignments, { env, timeout: FIXED_LIMITS.notifyMsMax });
     } catch (error) {
       if (error instanceof Error && "code" in error && error.code === "ENOENT") {
         const message =

@@ -13,8 +13,6 @@ export type SchemaOutcome =
 /** Checks a parsed JSON value. Faults are at most 20, and say what was expected, never the value. */
 export type CompiledSchema = (value: unknown) => SchemaOutcome;
 
-const FAULTS_MAX = 20;
-
 export type ParsedJson =
   | { readonly ok: true; readonly value: Json }
   | { readonly ok: false; readonly code: "not-json" | "malformed"; readonly detail: string };
@@ -31,7 +29,10 @@ export function compileDataSchema(schema: JsonObject): CompiledSchema {
     validate ??= validatorOf(toJsonSchema(schema));
     const value = coerce !== undefined && typeof given === "string" ? coerce(given) : given;
     if (validate(value)) return { ok: true, value };
-    return { ok: false, faults: (validate.errors ?? []).slice(0, FAULTS_MAX).map(toFault) };
+    return {
+      ok: false,
+      faults: (validate.errors ?? []).slice(0, FIXED_LIMITS.valueFaultsMax).map(toFault),
+    };
   };
 }
 
@@ -220,7 +221,6 @@ function inner(schema: Json): Json {
 
 /** The validators made last, by the text of their schema: a site has many devices of one kind. */
 const validators = new Map<string, ValidateFunction<Json>>();
-const VALIDATORS_MAX = 500;
 
 function validatorOf(schema: JsonObject): ValidateFunction<Json> {
   const key = JSON.stringify(schema);
@@ -229,7 +229,7 @@ function validatorOf(schema: JsonObject): ValidateFunction<Json> {
   validators.delete(key);
   validators.set(key, validate);
   for (const [oldest] of validators) {
-    if (validators.size <= VALIDATORS_MAX) break;
+    if (validators.size <= FIXED_LIMITS.compiledSchemasMax) break;
     validators.delete(oldest);
   }
   return validate;

@@ -1,12 +1,11 @@
+import { FIXED_LIMITS } from "../limits.ts";
+
 /** A `pattern` of a DataSchema: finds a match anywhere in the text, as JSON Schema asks. */
 export type Pattern = (text: string) => boolean;
 
 export type PatternOutcome =
   | { readonly ok: true; readonly pattern: Pattern }
   | { readonly ok: false; readonly detail: string };
-
-/** More states cost more at each character: with this many a 64 KiB text takes tenths of a second. */
-const STATES_MAX = 512;
 
 /**
  * Compiles an ECMAScript regular expression (flag `u`) to one that takes time linear in the text,
@@ -24,8 +23,12 @@ export function compilePattern(source: string): PatternOutcome {
   if (node === undefined) {
     return { ok: false, detail: "must have no back-references, look-around or modifiers" };
   }
-  if (stateCount(node) > STATES_MAX) {
-    return { ok: false, detail: `must have at most ${STATES_MAX} states when repetitions unfold` };
+  const { patternStatesMax } = FIXED_LIMITS;
+  if (stateCount(node) > patternStatesMax) {
+    return {
+      ok: false,
+      detail: `must have at most ${patternStatesMax} states when repetitions unfold`,
+    };
   }
   const states: State[] = [{ kind: "match" }];
   const start = build(states, node, 0);

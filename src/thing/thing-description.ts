@@ -177,10 +177,8 @@ function formsOf(owner: JsonObject): readonly Json[] {
 /** Members that are the gateway's to say. */
 const ADDED_MEMBERS: ReadonlySet<string> = new Set(["id", "uid", "created", "modified"]);
 
-const FAULTS_MAX = 100;
-
 function refuse(...faults: readonly Fault[]): DescriptionOutcome {
-  return { ok: false, faults: faults.slice(0, FAULTS_MAX) };
+  return { ok: false, faults: faults.slice(0, FIXED_LIMITS.faultsMax) };
 }
 
 const INVALID_ID = Symbol("not a Thing id");

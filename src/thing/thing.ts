@@ -1,3 +1,4 @@
+import { FIXED_LIMITS } from "../limits.ts";
 import type { JsonObject } from "./json.ts";
 
 /** WoT TD 1.1 §5.3.1.3. Only what the gateway acts on; the rest stays in `Thing.description`. */
@@ -70,7 +71,6 @@ export function isUlid(text: string): boolean {
   return ULID_TEXT.test(text);
 }
 
-const AFFORDANCE_CODE_POINTS_MAX = 128;
 // Control characters (C0, DEL, C1) and what has a meaning in a topic or a path.
 // eslint-disable-next-line no-control-regex -- the point of the check
 const NOT_IN_AFFORDANCE_NAME = /[/+#\u0000-\u001f\u007f-\u009f]/;
@@ -78,7 +78,8 @@ const NOT_IN_AFFORDANCE_NAME = /[/+#\u0000-\u001f\u007f-\u009f]/;
 /** 1–128 code points, no `/ + #`, no control character, no lone surrogate, not `.` or `..`. */
 export function isAffordanceName(name: string): boolean {
   if (name === "" || name === "." || name === "..") return false;
-  if (name.length > 2 * AFFORDANCE_CODE_POINTS_MAX || !name.isWellFormed()) return false;
+  const most = FIXED_LIMITS.affordanceNameLengthMax;
+  if (name.length > 2 * most || !name.isWellFormed()) return false;
   if (NOT_IN_AFFORDANCE_NAME.test(name)) return false;
-  return Array.from(name).length <= AFFORDANCE_CODE_POINTS_MAX;
+  return Array.from(name).length <= most;
 }

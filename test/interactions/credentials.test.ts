@@ -109,7 +109,7 @@ const REFUSED: readonly (readonly [
   ["a password that is no text", { password: "\ud800" }, "malformed", "/password"],
   ["an empty client id", { clientId: "" }, "malformed", "/client_id"],
   ["a client id with NUL", { clientId: "a\0" }, "malformed", "/client_id"],
-  ["a client id that is too long", { clientId: "a".repeat(1_025) }, "malformed", "/client_id"],
+  ["a client id that is too long", { clientId: "a".repeat(257) }, "malformed", "/client_id"],
   ["an overlap below zero", { overlapS: -1 }, "malformed", "/overlap"],
   ["an overlap that is no number", { overlapS: Number.NaN }, "malformed", "/overlap"],
 ];
