@@ -19,6 +19,9 @@ export type Slice = MomentBounds & { readonly limit: number; readonly oldestFirs
 /** What a slice held, in its order. `more`: the range goes on behind the last item. */
 export type HistoryPage<Item> = { readonly items: readonly Item[]; readonly more: boolean };
 
+/** Looked at together once a row could not be read: of a lost table there are thousands in a row. */
+const UNREADABLE_ROWS = 256;
+
 /**
  * Reads history from disk: call it when the writes it should show are settled. Rows that retention
  * swept while it read are left out.
@@ -42,29 +45,25 @@ export class History {
   ): Promise<HistoryPage<RecordedChange>> {
     const of = sources[0]?.of;
     if (of === undefined) return { items: [], more: false };
-    const found = await this.#keys(of, sources, slice);
-    const sequences = found.keys.map((key) => momentOfKey(of, key).sequence);
-    const keys = sequences.map((sequence) => changeKey(of, sequence));
-    const rows = await this.#database.getMany(keys);
-    const items = rows.flatMap((row, index) =>
-      row === undefined ? [] : this.#readable(of, sequences[index] ?? 0, row),
-    );
-    return {
-      items: items
+    return this.#page(of, sources, slice, async (indexKeys) => {
+      const sequences = indexKeys.map((key) => momentOfKey(of, key).sequence);
+      const keys = sequences.map((sequence) => changeKey(of, sequence));
+      const changes = await this.#readable(keys, (row, index) =>
+        openChange(of, sequences[index] ?? 0, row),
+      );
+      return changes
         .filter((change) => isOfOne(change, sources))
-        .map((change) => this.#ofSources(change, sources)),
-      more: found.more,
-    };
+        .map((change) => this.#ofSources(change, sources));
+    });
   }
 
   async requests(
     sources: readonly HistorySource[],
     slice: Slice,
   ): Promise<HistoryPage<ActionRequest>> {
-    const found = await this.#keys("action", sources, slice);
-    const rows = await this.#database.getMany(found.keys);
-    const items = rows.flatMap((row) => (row === undefined ? [] : [parseActionRequest(row)]));
-    return { items, more: found.more };
+    return this.#page("action", sources, slice, async (keys) =>
+      this.#readable(keys, parseActionRequest),
+    );
   }
 
   /** The newest moment at or before a time. */
@@ -77,6 +76,29 @@ export class History {
     const bounds = { after: { at, sequence: 0 }, before: { at: at + 1, sequence: 0 } };
     const found = await this.#keys(source.of, [source], { ...bounds, limit: 1 });
     return found.keys.length > 0;
+  }
+
+  /** Goes on behind what cannot be read: only at the end of the range is a page not full. */
+  async #page<Item>(
+    of: HistoryClass,
+    sources: readonly HistorySource[],
+    slice: Slice,
+    open: (keys: readonly string[]) => Promise<readonly Item[]>,
+  ): Promise<HistoryPage<Item>> {
+    const { limit, oldestFirst } = slice;
+    const items: Item[] = [];
+    let rest = slice;
+    for (;;) {
+      const { keys, more } = await this.#keys(of, sources, rest);
+      items.push(...(await open(keys)));
+      const last = keys.at(-1);
+      if (items.length >= limit || !more || last === undefined) {
+        return { items: items.slice(0, limit), more: more || items.length > limit };
+      }
+      const moment = momentOfKey(of, last);
+      const behind = oldestFirst === true ? { after: moment } : { before: moment };
+      rest = { ...slice, ...behind, limit: Math.max(limit, UNREADABLE_ROWS) };
+    }
   }
 
   async #keys(
@@ -95,13 +117,20 @@ export class History {
     return { keys: keys.slice(0, slice.limit), more: keys.length > slice.limit };
   }
 
-  #readable(of: HistoryClass, sequence: number, row: string): readonly RecordedChange[] {
-    try {
-      return [openChange(of, sequence, row)];
-    } catch {
-      this.#database.damage.addRow(changeKey(of, sequence), row);
-      return [];
-    }
+  async #readable<Item>(
+    keys: readonly string[],
+    parse: (row: string, index: number) => Item,
+  ): Promise<readonly Item[]> {
+    const rows = await this.#database.getMany(keys);
+    return rows.flatMap((row, index) => {
+      if (row === undefined) return [];
+      try {
+        return [parse(row, index)];
+      } catch {
+        this.#database.damage.addRow(keys[index] ?? "", row);
+        return [];
+      }
+    });
   }
 
   #ofSources(change: RecordedChange, sources: readonly HistorySource[]): RecordedChange {

@@ -183,3 +183,29 @@ await test("a row that is gone is left out, and so is a damaged one, which is to
     { cause: "damaged", class: "property", from: sequence, to: sequence, count: 1 },
   ]);
 });
+
+await test("a page of nothing but unreadable rows does not end the history", async (t) => {
+  const { store } = await openTemporaryStore(t);
+  const moments: Moment[] = [];
+  for (let at = 1; at <= 700; at += 1) moments.push(recordValues(store, 1, at, { a: at }));
+  const kept = moments.filter((_, index) => index < 3 || index === 350 || index > 695);
+  for (const [index, { sequence }] of moments.entries()) {
+    const key = changeKey("property", sequence);
+    if (kept.includes(moments[index]!)) continue;
+    // Some are gone, and some are not what was written.
+    if (index % 2 === 0) store.commit.delete(key);
+    else store.commit.put(key, "{");
+  }
+  await store.commit.flushed();
+  const read = async (slice: Slice) => store.history.changes([property("a")], slice);
+  for (const limit of [1, 2, 3, 100]) {
+    t.same(await readAll(read, limit, true), kept, `from the oldest, ${limit} a page`);
+    t.same(
+      await readAll(read, limit, false),
+      kept.toReversed(),
+      `from the newest, ${limit} a page`,
+    );
+  }
+  const latest = await store.history.latestAt(property("a"), 600);
+  t.equal(latest?.at, 351, "the latest value that can be read");
+});
