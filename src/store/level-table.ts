@@ -56,14 +56,13 @@ export class TableFile {
     }
   }
 
-  /** Reads all of it, some blocks a step. */
+  /** Compares all of it with its checksums, some blocks a step. */
   *check(): Generator<void> {
-    let bytes = 0;
-    for (const handle of this.#handles) {
-      if (this.#block(handle) === undefined) this.#damagedBlocks += 1;
-      bytes += handle.size;
-      if (bytes < STEP_BYTES) continue;
-      bytes = 0;
+    for (const run of runsOf(this.#handles)) {
+      const bytes = this.#read(run.offset, run.size);
+      for (const { offset, size } of run.blocks) {
+        if (!isWhole(bytes, offset - run.offset, size)) this.#damagedBlocks += 1;
+      }
       yield;
     }
   }
@@ -84,17 +83,39 @@ export class TableFile {
   }
 
   #block({ offset, size }: Handle): Buffer | undefined {
-    if (!(offset + size + TRAILER <= this.#size)) return undefined;
     const bytes = this.#read(offset, size + TRAILER);
-    if (bytes.readUInt32LE(size + 1) !== maskedCrc(bytes, 0, size + 1)) return undefined;
-    return contentsOf(bytes, { offset: 0, size });
+    return isWhole(bytes, 0, size) ? contentsOf(bytes, { offset: 0, size }) : undefined;
   }
 
+  /** As much of it as there is. */
   #read(offset: number, length: number): Buffer {
-    const bytes = Buffer.alloc(length);
-    readSync(this.#descriptor, bytes, 0, length, offset);
-    return bytes;
+    const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.#size - offset)));
+    return bytes.subarray(0, readSync(this.#descriptor, bytes, 0, bytes.length, offset));
   }
+}
+
+/** Is the block that begins at `at` there to its end, and does it match its checksum? */
+function isWhole(bytes: Buffer, at: number, size: number): boolean {
+  const end = at + size + 1;
+  return end + 4 <= bytes.length && bytes.readUInt32LE(end) === maskedCrc(bytes, at, end);
+}
+
+/** Blocks that are read at once. */
+type Run = Handle & { readonly blocks: readonly Handle[] };
+
+function* runsOf(handles: readonly Handle[]): Generator<Run> {
+  let blocks: Handle[] = [];
+  let [from, to] = [0, 0];
+  for (const handle of handles) {
+    if (handle.offset !== to || to - from >= STEP_BYTES) {
+      if (blocks.length > 0) yield { offset: from, size: to - from, blocks };
+      blocks = [];
+      from = handle.offset;
+    }
+    blocks.push(handle);
+    to = handle.offset + handle.size + TRAILER;
+  }
+  if (blocks.length > 0) yield { offset: from, size: to - from, blocks };
 }
 
 /** Blocks from the start of the file on. The first without rows is behind the last one with rows. */
