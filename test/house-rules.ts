@@ -21,13 +21,15 @@ export const PACKAGE_OWNERS: Readonly<Record<string, RegExp>> = {
   "fast-json-patch": /^src\/http\//,
   koa: /^src\/http\//,
   level: /^src\/store\//,
-  "mqtt-packet": /^src\/mqtt\//,
+  "mqtt-packet": /^src\/(mqtt|uplink)\//,
   // Certificates: for the listeners with TLS.
   "node-forge": /^src\/tls\//,
   pino: /^src\/journal\.ts$/,
   "raw-body": /^src\/http\//,
   "smol-toml": /^src\/config\.ts$/,
+  socks: /^src\/uplink\//,
   ulid: /^src\/store\//,
+  ws: /^src\/uplink\//,
   // No subsystem but the language in which input becomes a type: where rows, bodies and files are read.
   zod: /^src\/(config(-schema)?\.ts$|store\/|http\/|mqtt\/session-rows\.ts$)/,
 };
