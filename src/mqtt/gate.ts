@@ -331,11 +331,10 @@ export class Gate extends Duplex {
     if (principal === undefined || session === undefined) return;
     const { codes, granted } = grantSubscriptions(this.#deps, { principal, session, filters });
     this.#deps.sessions.subscribe(session, granted);
+    const sendRetained = this.#deps.inbound.outbound.oweRetained(session, granted);
     const answer = (): void => {
       this.#outlet.send(encodeSuback(packetId, codes));
-      for (const { matching, qos } of granted) {
-        this.#deps.inbound.outbound.sendRetained(session, matching, qos);
-      }
+      sendRetained();
     };
     // A clean session has no row to wait for.
     const isStalled = this.#deps.interactions.store.writability.stall !== undefined;

@@ -3,13 +3,16 @@ import { principalOf } from "../interactions/authentication.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
 import type { Publication } from "../interactions/publication.ts";
 import { mayOnThing, type Principal } from "../thing/access.ts";
+import type { Json } from "../thing/json.ts";
 import type { Thing } from "../thing/thing.ts";
 import { matchesFilter, propertyStatusTopic } from "../thing/topics.ts";
 import type { Qos } from "./frame-kinds.ts";
 import { mayReceive, mayReceiveFree } from "./grants.ts";
 import { messageOf, type Message } from "./message.ts";
+import type { RetainedCopy } from "./owed-retained.ts";
 import type { RetainedMessages } from "./retained.ts";
 import type { Session, Sessions } from "./sessions.ts";
+import type { GrantedSubscription } from "./subscriptions.ts";
 
 type OutboundDeps = {
   readonly interactions: Pick<InteractionDeps, "store">;
@@ -35,8 +38,12 @@ export class Outbound {
     this.#deps = deps;
   }
 
+  /** Before the first connection: what sessions were still owed of retained messages is found anew. */
   start(interactions: InteractionDeps): void {
     this.#endRequestDeps = interactions;
+    for (const session of this.#deps.sessions.all()) {
+      if (session.retainedOwed.size > 0) this.#resumeRetained(session);
+    }
   }
 
   /** Status of a Thing, to whoever may receive it. */
@@ -61,36 +68,45 @@ export class Outbound {
   }
 
   /**
-   * What a new subscription gets at once, with the retain flag [MQTT-3.3.1-6]: the state of the
-   * properties and the retained messages of free topics that its filter matches.
+   * Owes a session what new subscriptions get at once, with the retain flag [MQTT-3.3.1-6]: the state
+   * of the properties and the retained messages of free topics that their filters match, as they are
+   * now. Returns what lets them go, to be called when what was put so far is on disk.
    */
-  sendRetained(session: Session, matching: string, qos: Qos): void {
-    const principal = this.#principalOf(session);
-    if (principal === undefined) return;
-    const messages: Message[] = [];
-    for (const { topic, payload, thing } of this.#states(matching)) {
-      if (mayReceive(principal, { thing, about: "property" })) {
-        const kind = { isState: true, request: undefined };
-        messages.push({ topic, payload: Buffer.from(payload), qos: 1, retain: true, ...kind });
-      }
-    }
-    this.#deps.retained.match(matching, (retained) => {
-      if (!mayReceiveFree(principal, retained.topic)) return;
-      messages.push({ ...retained, retain: true, isState: false, request: undefined });
+  oweRetained(session: Session, granted: readonly GrantedSubscription[]): () => void {
+    const copies = this.#retainedFor(session, granted);
+    const filters = granted.map(({ filter }) => filter);
+    return this.#deps.sessions.oweRetained(session, filters, copies);
+  }
+
+  /** As after a SUBSCRIBE, but for what is in flight: at QoS 2 it keeps its id. */
+  #resumeRetained(session: Session): void {
+    const filters = [...session.retainedOwed];
+    const granted = filters.flatMap((filter) => {
+      const subscription = session.subscriptions.get(filter);
+      return subscription === undefined ? [] : [{ filter, ...subscription }];
     });
-    const owed: Owed[] = [];
-    for (const message of messages) {
-      const asked = atMost(message.qos, qos);
-      // Of QoS 2 the id must outlive the gateway: the client takes another message for a repetition.
-      const counter = session.queue.offer(message, asked, { volatile: asked !== 2 });
-      if (counter !== undefined) owed.push({ session, counter });
-    }
-    // While the disk takes nothing a reader is shown what there is, as over HTTP. A store that has
-    // failed for good ends the connection.
-    this.#deps.interactions.store.commit.caughtUp().then(
-      () => release(owed),
-      () => undefined,
+    const copies = this.#retainedFor(session, granted).filter(
+      ({ topic }) => !session.queue.isRetainedInFlight(topic),
     );
+    this.#deps.sessions.oweRetained(session, filters, copies)();
+  }
+
+  #retainedFor(session: Session, granted: readonly GrantedSubscription[]): readonly RetainedCopy[] {
+    const principal = this.#principalOf(session);
+    if (principal === undefined) return [];
+    const copies: RetainedCopy[] = [];
+    for (const { matching, qos } of granted) {
+      for (const copy of this.#states(matching, atMost(1, qos), principal)) copies.push(copy);
+      this.#deps.retained.match(matching, (retained) => {
+        const { topic } = retained;
+        if (!mayReceiveFree(principal, topic)) return;
+        const message = (): Message => {
+          return { ...retained, retain: true, isState: false, request: undefined };
+        };
+        copies.push({ topic, qos: atMost(retained.qos, qos), message });
+      });
+    }
+    return copies;
   }
 
   /** A device should have had it and none has. Who only watches does not count. */
@@ -108,7 +124,7 @@ export class Outbound {
     for (const [session, qos] of this.#deps.sessions.match(message.topic)) {
       const principal = this.#principalOf(session);
       if (principal === undefined || !may(principal)) continue;
-      const counter = session.queue.offer(message, atMost(message.qos, qos), { volatile: false });
+      const counter = session.queue.offer(message, atMost(message.qos, qos));
       if (counter !== undefined) owed.push({ session, counter });
       else if (qos !== 0) lost.push(session);
     }
@@ -129,10 +145,8 @@ export class Outbound {
     return credential === undefined ? undefined : principalOf(credential);
   }
 
-  /** Property values whose status topic the filter matches. */
-  *#states(
-    filter: string,
-  ): Iterable<{ readonly topic: string; readonly payload: string; readonly thing: Thing }> {
+  /** Property values that may be received and whose status topic the filter matches. */
+  *#states(filter: string, qos: Qos, principal: Principal): Iterable<RetainedCopy> {
     const [root, account, tree, named] = filter.split("/");
     const { things, properties } = this.#deps.interactions.store;
     if (root !== "status" || account === undefined || tree !== "things") return;
@@ -140,15 +154,22 @@ export class Outbound {
     const one = named === undefined || isAll ? undefined : things.find(account, named);
     const candidates = isAll ? things.ofAccount(account) : one === undefined ? [] : [one];
     for (const thing of candidates) {
+      if (!mayReceive(principal, { thing, about: "property" })) continue;
       for (const [name, { value }] of properties.ofThing(thing.number)) {
         const topic = propertyStatusTopic(thing, name);
         if (!matchesFilter(filter, topic)) continue;
-        yield { topic, payload: JSON.stringify({ [name]: value }), thing };
+        yield { topic, qos, message: () => stateMessage(topic, name, value) };
       }
     }
   }
 }
 
+function stateMessage(topic: string, name: string, value: Json): Message {
+  const payload = Buffer.from(JSON.stringify({ [name]: value }));
+  return { topic, payload, qos: 1, retain: true, isState: true, request: undefined };
+}
+
+/** Releases what was offered, in its order; of what follows on another for one session, once. */
 function release(owed: readonly Owed[]): void {
   for (const { session, counter } of owed) session.queue.release(counter);
 }

@@ -53,6 +53,8 @@ const sessionSchema = z.object({
   leftAtAgeMs: z.number().exactOptional(),
   /** That connection was open when the gateway ended. */
   isCutOff: z.boolean().exactOptional(),
+  /** Filters whose retained messages it may not have got yet. */
+  retainedOwed: z.array(z.string()).exactOptional(),
 });
 export type SessionRow = z.infer<typeof sessionSchema>;
 

@@ -4,6 +4,7 @@ import type { Limits } from "../limits.ts";
 import type { Commit } from "../store/commit.ts";
 import type { Qos } from "./frame-kinds.ts";
 import { encodePublish, type Message, type RequestReference } from "./message.ts";
+import { OwedRetained, type RetainedCopy } from "./owed-retained.ts";
 import { queueKey, readQueued, writeQueued, type QueuedRow } from "./session-rows.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -12,6 +13,8 @@ export type Outlet = {
   readonly send: (packet: Buffer) => void;
   /** The socket takes no more for now: QoS 0 messages are dropped. */
   readonly isClogged: () => boolean;
+  /** Calls back whenever all that waited for the socket has gone out. */
+  readonly onDrained: (callback: () => void) => void;
 };
 
 export type SessionDeps = {
@@ -64,6 +67,7 @@ export class SessionQueue {
   readonly #waiting = new Waiting<Entry>();
   /** Sent and not acknowledged, by packet id, in the order they were sent. */
   readonly #inFlight = new Map<number, Entry>();
+  readonly #retained = new OwedRetained();
   #outlet: Outlet | undefined;
   #lastCounter = 0;
   #bytes = 0;
@@ -102,6 +106,7 @@ export class SessionQueue {
     };
     if (packetId === 0) this.#waiting.add(entry);
     else this.#inFlight.set(packetId, entry);
+    if (message.retain) this.#retained.restore(counter, message.topic);
     this.#bytes += bytes;
     this.#lastCounter = counter;
   }
@@ -110,7 +115,7 @@ export class SessionQueue {
    * Takes a message at the QoS the subscriber gets it. Returns what `release` wants when the batch
    * is on disk, or `undefined` if the message was dropped.
    */
-  offer(message: Message, qos: Qos, options: { readonly volatile: boolean }): number | undefined {
+  offer(message: Message, qos: Qos): number | undefined {
     if (qos === 0 && this.#outlet === undefined) return undefined;
     if (this.#isFull(message) && (qos === 0 || !this.#makeRoom(message))) {
       this.#deps.onDropped(qos === 0 ? "clogged" : "queue-full");
@@ -118,8 +123,7 @@ export class SessionQueue {
     }
     this.#lastCounter += 1;
     const counter = this.#lastCounter;
-    const isStored = qos !== 0 && this.#persistentAs !== undefined && !options.volatile;
-    const key = isStored ? queueKey(this.#persistentAs, counter) : undefined;
+    const key = this.#keyFor(counter, qos);
     const kept = { ...message, qos };
     const bytes = message.topic.length + message.payload.length;
     if (key !== undefined) {
@@ -144,6 +148,22 @@ export class SessionQueue {
     return counter;
   }
 
+  /**
+   * Takes the retained messages of new subscriptions. They may go out once what is returned is called;
+   * none has a row before it is sent. `onDelivered`: none is owed any more.
+   */
+  oweRetained(copies: readonly RetainedCopy[], onDelivered: () => void): () => void {
+    const admit = this.#retained.owe(copies, this.#lastCounter, onDelivered);
+    return () => {
+      admit();
+      this.pump();
+    };
+  }
+
+  isRetainedInFlight(topic: string): boolean {
+    return this.#retained.isInFlight(topic);
+  }
+
   /** What was offered as `counter` is on disk: it may go out. */
   release(counter: number): void {
     const entry = this.#waiting.get(counter);
@@ -157,6 +177,9 @@ export class SessionQueue {
   /** A connection is open: first what was in flight, in the order it was sent [MQTT-4.4.0-1]. */
   attach(outlet: Outlet): void {
     this.#outlet = outlet;
+    outlet.onDrained(() => {
+      if (this.#outlet === outlet && !this.#retained.isEmpty) this.pump();
+    });
     for (const entry of this.#inFlight.values()) this.#resend(entry);
     this.pump();
   }
@@ -169,17 +192,20 @@ export class SessionQueue {
       if (entry.qos === 0) this.#forget(entry);
       else if (entry.key !== undefined && entry.isReleased) entry.message = undefined;
     }
+    this.#retained.keepOnly(({ qos }) => qos !== 0);
   }
 
   /** Sends what may be sent, up to the window. */
   pump(): void {
     if (this.#outlet === undefined) return;
     for (const entry of this.#waiting.values()) {
+      if (!this.#retained.isEmpty && !this.#pumpRetained(entry.counter, this.#outlet)) return;
       if (!entry.isReleased) return;
       if (entry.qos !== 0 && this.#inFlight.size >= this.#deps.limits.inflight) return;
       if (!this.#mayGo(entry)) continue;
       this.#send(entry, this.#outlet);
     }
+    if (!this.#retained.isEmpty) this.#pumpRetained(Number.POSITIVE_INFINITY, this.#outlet);
   }
 
   /** PUBACK. */
@@ -214,13 +240,48 @@ export class SessionQueue {
   /** Other rights: what waits on a topic that may not be received any more is dropped. */
   keepOnly(mayReceive: (topic: string) => boolean): void {
     for (const entry of this.#waiting.values()) if (!mayReceive(entry.topic)) this.#forget(entry);
+    this.#retained.keepOnly(({ topic }) => mayReceive(topic));
   }
 
   /** Ends the session: every row it has is deleted. */
   discard(): void {
     this.#outlet = undefined;
+    this.#retained.clear();
     for (const entry of [...this.#waiting.values(), ...this.#inFlight.values()])
       this.#forget(entry);
+  }
+
+  #keyFor(counter: number, qos: Qos): string | undefined {
+    if (qos === 0 || this.#persistentAs === undefined) return undefined;
+    return queueKey(this.#persistentAs, counter);
+  }
+
+  /** Sends the retained messages that stand ahead of a message. False: not all could go. */
+  #pumpRetained(before: number, outlet: Outlet): boolean {
+    return this.#retained.pump(
+      before,
+      ({ qos }) =>
+        qos === 0 ? !outlet.isClogged() : this.#inFlight.size < this.#deps.limits.inflight,
+      (copy) => this.#sendRetained({ ...copy.message(), qos: copy.qos }, outlet),
+    );
+  }
+
+  #sendRetained(message: Message, outlet: Outlet): number | undefined {
+    const { topic, qos, isState, request } = message;
+    if (qos === 0) {
+      outlet.send(encodePublish(message, { qos, packetId: 0, dup: false }));
+      return undefined;
+    }
+    this.#lastCounter += 1;
+    const counter = this.#lastCounter;
+    const bytes = topic.length + message.payload.length;
+    this.#bytes += bytes;
+    // Of QoS 2 the id must outlive the gateway: the client takes another message for a repetition.
+    const key = qos === 2 ? this.#keyFor(counter, qos) : undefined;
+    const what = { counter, topic, qos, isState, request, bytes, key, message };
+    const sent = { isReleased: true, packetId: 0, isReceived: false, isIdStored: false };
+    this.#send({ ...what, ...sent, mayHaveBeenSent: false }, outlet);
+    return counter;
   }
 
   #isFull(message: Message): boolean {
@@ -308,6 +369,7 @@ export class SessionQueue {
     if (entry.packetId === 0) this.#waiting.delete(entry);
     else this.#inFlight.delete(entry.packetId);
     this.#bytes -= entry.bytes;
+    this.#retained.acknowledged(entry.counter);
     if (entry.key !== undefined) this.#deps.commit.delete(entry.key);
   }
 

@@ -5,6 +5,7 @@ import { isReservedTree } from "../thing/topics.ts";
 import { FilterTrie } from "./filter-trie.ts";
 import { filterById } from "./grants.ts";
 import type { Qos } from "./frame-kinds.ts";
+import type { RetainedCopy } from "./owed-retained.ts";
 import { SessionQueue, type SessionDeps } from "./session.ts";
 import {
   incomingKey,
@@ -23,6 +24,8 @@ export type Session = {
   readonly number: number | undefined;
   /** Granted QoS by topic filter, as the client wrote it. */
   readonly subscriptions: Map<string, Subscription>;
+  /** Of those, the filters whose retained messages are not all acknowledged. */
+  readonly retainedOwed: Set<string>;
   /** QoS 2 packet ids received and not released [MQTT-4.3.3-2]. */
   readonly incoming: Set<number>;
   readonly queue: SessionQueue;
@@ -71,6 +74,7 @@ export class Sessions {
       for (const [filter, qos] of row.subscriptions) {
         this.#add(session, filter, qos, filterById(deps.store, filter));
       }
+      for (const filter of row.retainedOwed ?? []) session.retainedOwed.add(filter);
       byNumber.set(number, session);
     }
     for (const { session, counter, row, bytes } of rows.queued) {
@@ -196,8 +200,32 @@ export class Sessions {
   }
 
   unsubscribe(session: Session, filters: readonly string[]): void {
-    for (const filter of filters) this.#remove(session, filter);
+    for (const filter of filters) {
+      this.#remove(session, filter);
+      session.retainedOwed.delete(filter);
+    }
     this.#write(session);
+  }
+
+  /**
+   * Owes a session the retained messages of filters it has just subscribed to; they go out once what
+   * is returned is called. That they are owed is in the open batch, in the session's own row: after a
+   * crash they are looked for anew.
+   */
+  oweRetained(
+    session: Session,
+    filters: readonly string[],
+    copies: readonly RetainedCopy[],
+  ): () => void {
+    if (copies.some(({ qos }) => qos !== 0)) {
+      for (const filter of filters) session.retainedOwed.add(filter);
+      this.#write(session);
+    }
+    return session.queue.oweRetained(copies, () => {
+      if (session.retainedOwed.size === 0) return;
+      session.retainedOwed.clear();
+      this.#write(session);
+    });
   }
 
   /** The sessions that a topic goes to, each with the highest QoS it asked for [MQTT-3.3.5-1]. */
@@ -230,6 +258,7 @@ export class Sessions {
       credential,
       number,
       subscriptions: new Map(),
+      retainedOwed: new Set(),
       incoming: new Set(),
       queue: new SessionQueue(this.#deps, number),
       leftAtAgeMs: undefined,
@@ -268,14 +297,16 @@ export class Sessions {
   }
 
   #write(session: Session): void {
-    const { number, clientId, credential, subscriptions, leftAtAgeMs, isCutOff } = session;
+    const { number, clientId, credential, subscriptions, retainedOwed } = session;
     if (number === undefined) return;
+    const { leftAtAgeMs, isCutOff } = session;
     const row = {
       clientId,
       credential,
       subscriptions: [...subscriptions].map(([filter, { qos }]): [string, Qos] => [filter, qos]),
       ...(leftAtAgeMs === undefined ? {} : { leftAtAgeMs }),
       ...(isCutOff ? { isCutOff } : {}),
+      ...(retainedOwed.size === 0 ? {} : { retainedOwed: [...retainedOwed] }),
     };
     this.#deps.commit.put(sessionKey(number), writeSession(row));
   }

@@ -10,9 +10,11 @@ import {
   makeCredential,
   openEdge,
   publishAs,
+  reopenEdge,
   subscriberOf,
   topicsGrant,
 } from "./edge.ts";
+import { Outbox } from "./outbox.ts";
 
 const SET = "set/A/things/boiler/properties";
 const STATUS = "status/A/things/boiler";
@@ -90,7 +92,7 @@ await test("current values go to a new subscription by its filter, retained and 
   ];
   for (const [filter, expected] of rows) {
     const { session, outbox } = subscriberOf(edge, device, { [filter]: 1 }, { clientId: filter });
-    edge.outbound.sendRetained(session, filter, 1);
+    edge.outbound.oweRetained(session, [{ filter, matching: filter, qos: 1 }])();
     await flushed(edge);
     t.same(
       outbox.publishes.map(({ topic }) => topic.replace("status/A/things/", "")).sort(),
@@ -112,9 +114,47 @@ await test("current values of Things that are no longer granted are not sent", a
   const filter = "status/A/things/+/properties/#";
   const { session, outbox } = subscriberOf(edge, both, { [filter]: 1 });
   edge.deps.store.credentials.put({ ...both, grants: [grantOn([pump])], revision: 2 });
-  edge.outbound.sendRetained(session, filter, 1);
+  edge.outbound.oweRetained(session, [{ filter, matching: filter, qos: 1 }])();
   await flushed(edge);
   t.same(outbox.texts, ['status/A/things/pump/properties/target {"target":1}']);
+});
+
+await test("what a SUBACK promises of retained messages is owed after a crash too, until it is acknowledged", async (t) => {
+  let edge = await openEdge(t);
+  const device = makeCredential(edge, "device", [
+    grantOn([makeBoiler(edge)]),
+    topicsGrant("line1/#", "line1/#"),
+  ]);
+  publishAs(edge, device, `${SET}/target`, { target: 1 });
+  publishAs(edge, device, "line1/a", "old", { retain: true });
+  const filters = { [`${STATUS}/#`]: 1, "line1/#": 1, "line1/nothing": 0 } as const;
+  const { session } = subscriberOf(edge, device, filters);
+  const granted = Object.entries(filters).map(([filter, qos]) => {
+    return { filter, matching: filter, qos };
+  });
+  edge.outbound.oweRetained(session, granted);
+  edge.sessions.unsubscribe(session, ["line1/nothing"]);
+  await flushed(edge); // SUBACK has left, and the process ends.
+  for (const attempt of ["not acknowledged", "acknowledged"]) {
+    edge = await reopenEdge(edge);
+    const outbox = new Outbox();
+    const again = edge.sessions.open(session.clientId, device.ulid, false);
+    again.queue.attach(outbox);
+    t.same(
+      [...outbox.texts].sort(),
+      ['line1/a "old"', `${STATUS}/properties/target {"target":1}`],
+      attempt,
+    );
+    t.ok(outbox.publishes.every(({ retain }) => retain));
+    if (attempt === "acknowledged") {
+      for (const { messageId } of outbox.publishes) again.queue.acknowledge(messageId!);
+    }
+    await flushed(edge);
+  }
+  edge = await reopenEdge(edge);
+  const outbox = new Outbox();
+  edge.sessions.open(session.clientId, device.ulid, false).queue.attach(outbox);
+  t.same(outbox.texts, [], "and no longer");
 });
 
 const REQUEST = { principal: ADMIN, account: "A", thing: "boiler", name: "reset", body: {} };

@@ -5,6 +5,7 @@ import type { Outlet } from "../../src/mqtt/session.ts";
 export class Outbox implements Outlet {
   readonly packets: Packet[] = [];
   clogged = false;
+  drained = (): void => undefined;
   readonly #parser = parser({ protocolVersion: 4 });
 
   constructor() {
@@ -13,6 +14,7 @@ export class Outbox implements Outlet {
 
   readonly send = (packet: Buffer): void => void this.#parser.parse(packet);
   readonly isClogged = (): boolean => this.clogged;
+  readonly onDrained = (callback: () => void): void => void (this.drained = callback);
 
   get publishes(): readonly IPublishPacket[] {
     return this.packets.filter((packet) => packet.cmd === "publish");

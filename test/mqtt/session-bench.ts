@@ -1,5 +1,7 @@
 import type { Deliverability } from "../../src/interactions/action-deadlines.ts";
+import type { Qos } from "../../src/mqtt/frame-kinds.ts";
 import type { Message } from "../../src/mqtt/message.ts";
+import type { RetainedCopy } from "../../src/mqtt/owed-retained.ts";
 import { readQueued } from "../../src/mqtt/session-rows.ts";
 import { SessionQueue, type SessionDeps } from "../../src/mqtt/session.ts";
 import { HeldCommit } from "./held-commit.ts";
@@ -14,6 +16,8 @@ export class Bench {
   readonly deps: SessionDeps;
   deliverability: Deliverability = "deliver";
   queue: SessionQueue;
+  /** Times it was told that no retained message is owed any more. */
+  retainedDelivered = 0;
 
   constructor(limits: Partial<SessionDeps["limits"]> = {}, persistent = true) {
     this.deps = {
@@ -35,12 +39,7 @@ export class Bench {
   }
 
   /** Offers, and releases when it is on disk, as `Outbound` does. */
-  offer(
-    topic: string,
-    payload: string,
-    more: Partial<Message> & { readonly volatile?: true } = {},
-  ) {
-    const { volatile, ...rest } = more;
+  offer(topic: string, payload: string, more: Partial<Message> = {}) {
     const message: Message = {
       topic,
       payload: Buffer.from(payload),
@@ -48,14 +47,24 @@ export class Bench {
       retain: false,
       isState: false,
       request: undefined,
-      ...rest,
+      ...more,
     };
-    const counter = this.queue.offer(message, message.qos, { volatile: volatile === true });
+    const counter = this.queue.offer(message, message.qos);
     if (counter === undefined) return false;
     this.commit.settled((failure) => {
       if (failure === undefined) this.queue.release(counter);
     });
     return true;
+  }
+
+  /** Owes a retained message on each topic, from now on or, held, once what it returns is called. */
+  oweRetained(topics: readonly string[], qos: Qos = 1): () => void {
+    const copies = topics.map((topic): RetainedCopy => {
+      const payload = Buffer.from("retained");
+      const kind = { retain: true, isState: false, request: undefined };
+      return { topic, qos, message: () => ({ topic, payload, qos, ...kind }) };
+    });
+    return this.queue.oweRetained(copies, () => (this.retainedDelivered += 1));
   }
 
   attach(): Outbox {

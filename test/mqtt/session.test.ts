@@ -185,7 +185,6 @@ await test("a payload that is no text comes out of the disk as it went in", (t) 
     bench.queue.offer(
       { topic: "ü/b", payload, qos: 1, retain: false, isState: false, request: undefined },
       1,
-      { volatile: false },
     );
   }
   bench.sync();
@@ -260,7 +259,7 @@ await test("a full queue takes a message in the same time, however many wait in 
   const fill = (bench: Bench, topics: number): number => {
     const before = process.hrtime.bigint();
     for (let index = 0; index < count; index += 1) {
-      bench.offer(`t/${index % topics}`, "1", { isState: true, volatile: true });
+      bench.offer(`t/${index % topics}`, "1", { isState: true });
     }
     return Number(process.hrtime.bigint() - before) / 1e6;
   };
@@ -355,17 +354,6 @@ await test("a clean session writes nothing and loses all with its connection", (
   bench.queue.discard();
   bench.sync();
   t.same([...bench.commit.stored], []);
-  t.end();
-});
-
-await test("a retained message goes with its flag, also when it is sent again, and is not stored", (t) => {
-  const bench = new Bench();
-  bench.attach();
-  bench.offer("a", "now", { retain: true, volatile: true });
-  t.equal(bench.rows, 0);
-  bench.queue.detach();
-  const again = bench.attach();
-  t.match(again.publishes, [{ retain: true, dup: true, payload: Buffer.from("now") }]);
   t.end();
 });
 

@@ -104,7 +104,7 @@ await test("a session that ends leaves no row and no subscription", async (t) =>
   edge.sessions.rememberIncoming(session, 1);
   const payload = Buffer.from("x");
   const message = { topic: "a/b", payload, qos: 1 as const, retain: false, isState: false };
-  session.queue.offer({ ...message, request: undefined }, 1, { volatile: false });
+  session.queue.offer({ ...message, request: undefined }, 1);
   t.same(await rows(edge), ["i", "m", "q", "s"]);
   edge.sessions.discard(session);
   t.same(await rows(edge), ["m"]);
