@@ -31,7 +31,7 @@ export const PACKAGE_OWNERS: Readonly<Record<string, RegExp>> = {
   ulid: /^src\/store\//,
   ws: /^src\/uplink\//,
   // No subsystem but the language in which input becomes a type: where rows, bodies and files are read.
-  zod: /^src\/(config(-schema)?\.ts$|store\/|http\/|mqtt\/session-rows\.ts$)/,
+  zod: /^src\/(config(-schema)?\.ts$|uplink-members\.ts$|store\/|http\/|mqtt\/session-rows\.ts$)/,
 };
 
 const LINES_MAX = 400;
@@ -63,7 +63,7 @@ export function violations(sources: readonly SourceText[]): readonly Violation[]
 /** `undefined`: a folder nobody gave a floor. */
 function floorOf(path: string): Floor | undefined {
   if (ROOT_FILES.test(path)) return "root";
-  if (/^src\/config(-[a-z]+)?\.ts$/.test(path)) return "config";
+  if (/^src\/(config(-[a-z]+)?|uplink-(settings|members))\.ts$/.test(path)) return "config";
   if (/^src\/[a-z-]+\.ts$/.test(path)) return "base";
   const folder = folderOf(path);
   if (EDGES.includes(folder)) return "edge";
