@@ -270,6 +270,15 @@ export const FIXED_LIMITS = {
   /** Damaged rows kept on disk for whoever wants to look at them. */
   damagedRowsMax: 1_000,
 
+  // Uplinks.
+
+  /** Commands of upstream that an uplink knows to be applied: one that comes again is not. */
+  uplinkCommandsMax: 10_000,
+  /** Local action requests that stand for one of upstream, per uplink. */
+  uplinkRequestsMax: 10_000,
+  /** Notes that an uplink keeps of values that went up and have not come back. */
+  uplinkNotesMax: 10_000,
+
   // The process.
 
   /** A start that takes longer than the repair of a large store on a slow card hangs. */

@@ -17,6 +17,7 @@
  * | `p:` | how many changes a page of the log has to hold |
  * | `n:` | what is not there any more: gaps in the log, rows that were set aside |
  * | `g:` | age marks: which sequence was the last at which age of the store |
+ * | `q:` | uplinks: settings, and what each owes and remembers |
  * | `!mqtt!` | the sublevel of the MQTT sessions |
  */
 
@@ -100,6 +101,7 @@ export const everyRow = {
   gap: under("n:g"),
   aside: under("n:r"),
   unfinishedRequest: under("o:"),
+  uplink: under("q:u"),
 } as const;
 
 /** What begins with the number of a Thing. */
@@ -218,3 +220,27 @@ export function sourceOfHistoryKey(key: string): HistorySource {
   const name = key.slice(2 + THING_DIGITS + 1, key.length - MOMENT_DIGITS - 1);
   return { thing: numberOfKey(key), of, name };
 }
+
+const UPLINK_DIGITS = 4;
+
+export const uplinkKey = (uplink: number): string => `q:u${digits(uplink, UPLINK_DIGITS)}`;
+export const numberOfUplinkKey = (key: string): number => Number.parseInt(key.slice(3), RADIX);
+
+const outboxPrefix = (uplink: number): string => `q:o${digits(uplink, UPLINK_DIGITS)}`;
+const OUTBOX_PREFIX_LENGTH = outboxPrefix(0).length;
+
+/** What an uplink remembers of what came down. */
+export type RememberedKind = "command" | "request" | "note";
+const REMEMBERED_LETTER: Readonly<Record<RememberedKind, string>> = {
+  command: "c",
+  request: "r",
+  note: "n",
+};
+
+/** Sorts by the order in which it was remembered. */
+export const rememberedKey = (uplink: number, kind: RememberedKind, order: number): string =>
+  `${outboxPrefix(uplink)}${REMEMBERED_LETTER[kind]}${digits(order, SEQUENCE_DIGITS)}`;
+export const orderOfRememberedKey = (key: string): number =>
+  Number.parseInt(key.slice(OUTBOX_PREFIX_LENGTH + 1), RADIX);
+export const rememberedRows = (uplink: number, kind: RememberedKind): KeyRange =>
+  under(outboxPrefix(uplink) + REMEMBERED_LETTER[kind]);
