@@ -6,6 +6,7 @@ import {
   type ActionRequest,
   type ActionStatus,
 } from "../store/action-requests.ts";
+import { originOf } from "../thing/access.ts";
 import { pointerTo, type Json, type JsonObject } from "../thing/json.ts";
 import type { ActionAffordance, Thing } from "../thing/thing.ts";
 import { actionStatusTopic } from "../thing/topics.ts";
@@ -25,20 +26,23 @@ type OnRequest = OnAction & {
 };
 
 /**
- * Requests an action: `{"input"?, "timeout"?}`. Synchronous, as every interaction.
+ * Requests an action: `{"input"?, "timeout"?}`. Synchronous, as every interaction. What is left of
+ * its life where it comes from bounds its time to live here; with nothing left it is recorded as
+ * expired, and no device gets it.
  * @throws GatewayError `forbidden`, `unknown-thing`, `unknown-affordance`, `malformed`,
  * `unknown-member`, `schema-violation`, `too-large`, `limit-reached`.
  */
 export function requestAction(
   deps: InteractionDeps,
-  on: OnAction & { readonly body: Json },
+  on: OnAction & { readonly body: Json; readonly lifeMsMax?: number },
 ): ActionOutcome {
   const thing = authoriseOnThing(deps, on, "thing.write");
   const action = findAction(thing, on.name);
   const body = requireObject(on.body, `{${JSON.stringify(on.name)}: {"input": …}}`);
   refuseOthers(body, ["input", "timeout"], pointerTo("", on.name));
   const input = checkPart(action.input, ownMember(body, "input"), partOf(deps, on, "input"));
-  const timeToLiveMs = readTimeout(on, ownMember(body, "timeout"));
+  const timeout = readTimeout(on, ownMember(body, "timeout"));
+  const timeToLiveMs = Math.min(timeout, on.lifeMsMax ?? timeout);
   const { requests, changes } = deps.store;
   if (requests.countUnfinishedOf(thing.number) >= deps.limits.pending_actions_per_thing) {
     const bound = deps.limits.pending_actions_per_thing;
@@ -57,7 +61,9 @@ export function requestAction(
     revision: moment.sequence,
     deadline: makeDeadline(deps, timeToLiveMs),
   };
-  return commitRequest(deps, thing, request);
+  if (timeToLiveMs > 0) return commitRequest(deps, thing, request, originOf(on.principal));
+  // No origin: its end is our own, and whoever asked is to hear of it.
+  return commitRequest(deps, thing, { ...request, status: "expired", completedAt: moment.at });
 }
 
 /**
@@ -83,10 +89,11 @@ export function reportAction(
   const schema = given === undefined ? undefined : findAction(thing, on.name).output;
   const output = checkPart(schema, given, partOf(deps, on, "output"));
   const error = checkPart(undefined, ownMember(body, "error"), partOf(deps, on, "error"));
-  return changeRequest(deps, thing, request, status, {
+  const result = {
     ...(output === undefined ? {} : { output }),
     ...(error === undefined ? {} : { error }),
-  });
+  };
+  return changeRequest(deps, thing, request, status, result, originOf(on.principal));
 }
 
 /**
@@ -97,7 +104,9 @@ export function cancelAction(deps: InteractionDeps, on: OnRequest): ActionOutcom
   const thing = authoriseOnThing(deps, on, "thing.write");
   const request = findRequest(deps, thing, on);
   on.precondition?.(request);
-  if (request.status === "pending") return changeRequest(deps, thing, request, "cancelled", {});
+  if (request.status === "pending") {
+    return changeRequest(deps, thing, request, "cancelled", {}, originOf(on.principal));
+  }
   if (!isFinal(request.status)) {
     const detail = `request ${on.id} of ${thing.id}/${on.name} is ${request.status}`;
     throw new GatewayError("action-running", detail);
@@ -205,19 +214,27 @@ function changeRequest(
   before: ActionRequest,
   status: ActionStatus,
   result: { readonly output?: Json; readonly error?: Json },
+  origin: { readonly via?: number } = {},
 ): ActionOutcome {
   const completed = isFinal(status) ? { completedAt: deps.clock.wallMs() } : {};
   const revision = deps.store.changes.nextSequence;
-  return commitRequest(deps, thing, { ...before, ...result, ...completed, status, revision });
+  const request = { ...before, ...result, ...completed, status, revision };
+  return commitRequest(deps, thing, request, origin);
 }
 
 /** The change, the request's present state and what sessions are owed of it: one batch. */
-function commitRequest(deps: InteractionDeps, thing: Thing, request: ActionRequest): ActionOutcome {
+function commitRequest(
+  deps: InteractionDeps,
+  thing: Thing,
+  request: ActionRequest,
+  origin: { readonly via?: number } = {},
+): ActionOutcome {
   const { name, moment, status, input, output, error } = request;
   deps.store.changes.append({
     class: "action",
     thing: thing.number,
     at: request.completedAt ?? deps.clock.wallMs(),
+    ...origin,
     name,
     request: moment.sequence,
     requestedAt: moment.at,

@@ -1,4 +1,5 @@
 import { historyKey, type Moment } from "../store/keys.ts";
+import { originOf } from "../thing/access.ts";
 import type { Json } from "../thing/json.ts";
 import type { Thing } from "../thing/thing.ts";
 import { dataTopic } from "../thing/topics.ts";
@@ -20,7 +21,14 @@ export function recordData(
   requireSize(content, { what: "the object", bytesMax: deps.limits.value_bytes });
   const { store } = deps;
   const at = deps.clock.wallMs();
-  const sequence = store.changes.append({ class: "data", thing: thing.number, at, content });
+  const origin = originOf(on.principal);
+  const sequence = store.changes.append({
+    class: "data",
+    thing: thing.number,
+    at,
+    ...origin,
+    content,
+  });
   const moment = { at, sequence };
   store.commit.put(historyKey({ thing: thing.number, of: "data", name: "" }, moment), "");
   deps.publish({

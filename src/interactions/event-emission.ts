@@ -1,6 +1,7 @@
 import { GatewayError } from "../errors.ts";
 import { historyKey, type Moment } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
+import { originOf } from "../thing/access.ts";
 import { pointerTo, type Json, type JsonObject } from "../thing/json.ts";
 import type { EventAffordance, Thing } from "../thing/thing.ts";
 import { formatTime } from "../thing/time.ts";
@@ -41,7 +42,8 @@ export function emitEvent(
   const { store } = deps;
   const at = deps.clock.wallMs();
   const content = { name, ...(data === undefined ? {} : { data }) };
-  const sequence = store.changes.append({ class: "event", thing: thing.number, at, ...content });
+  const stamp = { thing: thing.number, at, ...originOf(on.principal) };
+  const sequence = store.changes.append({ class: "event", ...stamp, ...content });
   const moment = { at, sequence };
   store.commit.put(historyKey({ thing: thing.number, of: "event", name }, moment), "");
   const event: EventOccurrence = { ...content, moment };

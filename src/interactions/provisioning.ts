@@ -1,6 +1,6 @@
 import { GatewayError } from "../errors.ts";
 import { makeThing } from "../store/things.ts";
-import { mayOnThing } from "../thing/access.ts";
+import { mayOnThing, originOf, type Principal } from "../thing/access.ts";
 import type { JsonObject } from "../thing/json.ts";
 import {
   mergeElements,
@@ -30,7 +30,8 @@ export function createThing(
   const uid = deps.store.ids.next();
   const id = read.id ?? uid;
   requireFree(deps, request.account, id);
-  return commitNew(deps, { account: request.account, id, uid, description: read.description });
+  const given = { account: request.account, id, uid, description: read.description };
+  return commitNew(deps, request.principal, given);
 }
 
 /**
@@ -57,16 +58,15 @@ export function putThing(
     requireFree(deps, request.account, request.thing);
     const uid = deps.store.ids.next();
     const { account, thing: id } = request;
-    return {
-      thing: commitNew(deps, { account, id, uid, description: read.description }),
-      created: true,
-    };
+    const given = { account, id, uid, description: read.description };
+    return { thing: commitNew(deps, request.principal, given), created: true };
   }
   const description =
     request.keepElements === true
       ? readDescription(deps, mergeElements(present.description, read.description)).description
       : read.description;
-  return { thing: replaceDescription(deps, present, description), created: false };
+  const thing = replaceDescription(deps, request.principal, present, description);
+  return { thing, created: false };
 }
 
 /**
@@ -84,7 +84,7 @@ export function changeThing(
   request.precondition?.(present);
   const read = readDescription(deps, request.change(renderThingDescription(present)));
   if (read.id !== undefined && read.id !== present.id) throw invalid("/id", "cannot be changed");
-  return replaceDescription(deps, present, read.description);
+  return replaceDescription(deps, request.principal, present, read.description);
 }
 
 /**
@@ -106,7 +106,7 @@ export function deleteElement(
     const detail = `${present.id} has no ${request.name} among its ${request.kind}`;
     throw new GatewayError("unknown-affordance", detail);
   }
-  return replaceDescription(deps, present, description);
+  return replaceDescription(deps, request.principal, present, description);
 }
 
 /**
@@ -182,17 +182,25 @@ function requireFree(deps: InteractionDeps, account: string, id: string): void {
 
 function commitNew(
   deps: InteractionDeps,
+  principal: Principal,
   given: Pick<Thing, "account" | "id" | "uid" | "description">,
 ): Thing {
   const now = deps.clock.wallMs();
   const number = deps.store.things.takeNumber();
-  return commitRevision(deps, { ...given, number, created: now, modified: now });
+  const row = { ...given, number, created: now, modified: now };
+  return commitRevision(deps, row, originOf(principal));
 }
 
-function replaceDescription(deps: InteractionDeps, present: Thing, description: JsonObject): Thing {
+function replaceDescription(
+  deps: InteractionDeps,
+  principal: Principal,
+  present: Thing,
+  description: JsonObject,
+): Thing {
   const { account, id, uid, number, created } = present;
   const modified = deps.clock.wallMs();
-  const thing = commitRevision(deps, { account, id, uid, number, created, modified, description });
+  const row = { account, id, uid, number, created, modified, description };
+  const thing = commitRevision(deps, row, originOf(principal));
   forgetRemoved(deps, present, thing);
   return thing;
 }
@@ -201,6 +209,7 @@ function replaceDescription(deps: InteractionDeps, present: Thing, description: 
 function commitRevision(
   deps: InteractionDeps,
   row: Pick<Thing, "account" | "id" | "uid" | "number" | "created" | "modified" | "description">,
+  origin: { readonly via?: number },
 ): Thing {
   const { store } = deps;
   const { account, id, uid, number, description } = row;
@@ -208,6 +217,7 @@ function commitRevision(
     class: "thing",
     thing: number,
     at: row.modified,
+    ...origin,
     account,
     id,
     uid,

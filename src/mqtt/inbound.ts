@@ -1,16 +1,8 @@
 import { ERRORS, GatewayError } from "../errors.ts";
-import { reportAction, requestAction } from "../interactions/action-invocation.ts";
-import { forbidden, type ThingRequest } from "../interactions/authorise.ts";
-import { recordData } from "../interactions/data-recording.ts";
+import { forbidden } from "../interactions/authorise.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
-import { emitEvent } from "../interactions/event-emission.ts";
-import { keyedValue, ownMember, refuseOthers, requireObject } from "../interactions/payload.ts";
-import { updateProperties, updateProperty } from "../interactions/property-update.ts";
-import { putThing } from "../interactions/provisioning.ts";
+import { applyThingMessage, parsePayload } from "../interactions/thing-message.ts";
 import type { Principal } from "../thing/access.ts";
-import { parseJson } from "../thing/data-schema.ts";
-import type { Json } from "../thing/json.ts";
-import { isUlid } from "../thing/thing.ts";
 import type { InboundTopic } from "../thing/topics.ts";
 import type { Qos } from "./frame-kinds.ts";
 import { publishRight } from "./grants.ts";
@@ -69,7 +61,7 @@ function applyPublish(deps: InboundDeps, publish: InboundPublish): void {
     throw new GatewayError("too-large", detail);
   }
   if (right.kind === "free") forwardFree(deps, publish, payload);
-  else applyToThing(deps, principal, clientOf(publish), right.topic, topic, payload);
+  else applyToThing(deps, publish, right.topic, payload);
 }
 
 /** An ordinary broker's part: kept if it is to be retained, and owed to whoever is subscribed. */
@@ -80,76 +72,17 @@ function forwardFree(deps: InboundDeps, publish: InboundPublish, payload: Buffer
   deps.outbound.forward(message);
 }
 
-function clientOf({ clientId }: InboundPublish): string {
-  return clientId;
-}
-
+/** What a client publishes for the gateway to interpret. */
 function applyToThing(
   deps: InboundDeps,
-  principal: Principal,
-  clientId: string,
+  { principal, clientId, topic }: InboundPublish,
   to: InboundTopic,
-  topic: string,
   payload: Buffer,
 ): void {
-  const { interactions } = deps;
-  const parsed = parseJson(payload);
-  if (!parsed.ok) throw new GatewayError(parsed.code, "the payload is not a JSON text of ours");
-  const body = parsed.value;
-  const { account, thing } = to;
-  const on: ThingRequest = { principal, account, thing };
-  switch (to.kind) {
-    case "property": {
-      const { name } = to;
-      const outcome = updateProperty(interactions, { ...on, name, body, others: "ignore" });
-      if (outcome.ignored.length > 0) {
-        const detail = `only ${name} was taken; left aside: ${outcome.ignored.join(", ")}`;
-        const error = new GatewayError("unknown-member", detail);
-        deps.refusals.refuse(principal, clientId, topic, error);
-      }
-      return;
-    }
-    case "properties":
-      updateProperties(interactions, { ...on, body });
-      return;
-    case "action":
-      invokeOrReport(interactions, { ...on, name: to.name }, body);
-      return;
-    case "event":
-      emitEvent(interactions, { ...on, name: to.name, body: keyedValue(body, to.name) });
-      return;
-    case "description":
-      putThing(interactions, { ...on, description: body, keepElements: true });
-      return;
-    case "data":
-      recordData(interactions, { ...on, body, text: payload.toString("utf8") });
-      return;
-  }
-}
-
-/** `href` present means a report; `{"<request id>": {"status": …}}` is one too. */
-function invokeOrReport(
-  deps: InteractionDeps,
-  on: ThingRequest & { readonly name: string },
-  payload: Json,
-): void {
-  const object = requireObject(payload, `{${JSON.stringify(on.name)}: {…}}`);
-  const keyed = ownMember(object, on.name);
-  const [only] = Object.keys(object);
-  if (keyed === undefined && only !== undefined && isUlid(only)) {
-    refuseOthers(object, [only], "");
-    reportAction(deps, { ...on, id: only, body: keyedValue(object, only) });
-    return;
-  }
-  const body = requireObject(keyedValue(object, on.name), "an object");
-  const href = ownMember(body, "href");
-  if (href === undefined) {
-    if (ownMember(body, "status") !== undefined) {
-      throw new GatewayError("malformed", "a status needs the href of the request it is about");
-    }
-    requestAction(deps, { ...on, body });
-    return;
-  }
-  if (typeof href !== "string") throw new GatewayError("malformed", "href is a text");
-  reportAction(deps, { ...on, id: href.slice(href.lastIndexOf("/") + 1), body });
+  const message = { principal, to, body: parsePayload(payload), payload };
+  const { ignored } = applyThingMessage(deps.interactions, message);
+  if (ignored.length === 0) return;
+  const name = to.kind === "property" ? to.name : "";
+  const detail = `only ${name} was taken; left aside: ${ignored.join(", ")}`;
+  deps.refusals.refuse(principal, clientId, topic, new GatewayError("unknown-member", detail));
 }

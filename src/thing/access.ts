@@ -40,6 +40,8 @@ export type Principal =
       /** `undefined`: the box, and so every account. */
       readonly account: string | undefined;
       readonly scopes: ReadonlySet<Scope>;
+      /** Number of the uplink that speaks: what it changes came from upstream. */
+      readonly via?: number;
     }
   | {
       readonly kind: "credential";
@@ -89,6 +91,12 @@ export function mayOnThing(
     return principal.scopes.has(ability === "thing.define" ? "thing.manage" : ability);
   }
   return principal.grants.some((grant) => grantCovers(grant, thing, ability));
+}
+
+/** What a change says of where it came from: nothing, or the number of the uplink. */
+export function originOf(principal: Principal): { readonly via?: number } {
+  if (principal.kind === "credential" || principal.via === undefined) return {};
+  return { via: principal.via };
 }
 
 /** Does the principal hold any grant or scope that touches this Thing? Decides who is told of refusals. */

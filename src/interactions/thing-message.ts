@@ -1,0 +1,95 @@
+import { GatewayError } from "../errors.ts";
+import type { Principal } from "../thing/access.ts";
+import { parseJson } from "../thing/data-schema.ts";
+import type { Json } from "../thing/json.ts";
+import { isUlid } from "../thing/thing.ts";
+import type { InboundTopic } from "../thing/topics.ts";
+import { reportAction, requestAction } from "./action-invocation.ts";
+import type { ThingRequest } from "./authorise.ts";
+import { recordData } from "./data-recording.ts";
+import type { InteractionDeps } from "./deps.ts";
+import { emitEvent } from "./event-emission.ts";
+import { keyedValue, ownMember, refuseOthers, requireObject } from "./payload.ts";
+import { updateProperties, updateProperty } from "./property-update.ts";
+import { putThing } from "./provisioning.ts";
+
+/** A message to a Thing, whoever brought it: a client of the broker here, or upstream. */
+export type ThingMessage = {
+  readonly principal: Principal;
+  readonly to: InboundTopic;
+  readonly body: Json;
+  /** The payload as it came. */
+  readonly payload: Buffer;
+  /** What is left of the life of a request, where it comes from. */
+  readonly lifeMsMax?: number;
+};
+
+/** @throws GatewayError `not-json`, `too-large`. */
+export function parsePayload(payload: Buffer): Json {
+  const parsed = parseJson(payload);
+  if (!parsed.ok) throw new GatewayError(parsed.code, "the payload is not a JSON text of ours");
+  return parsed.value;
+}
+
+/**
+ * Does what a message on a topic of `set/…` or of raw data asks for: the one interaction it means.
+ * Synchronous, as every interaction. Nothing can be deleted by a message.
+ * @returns the members of the payload that were left aside.
+ * @throws GatewayError as that interaction.
+ */
+export function applyThingMessage(
+  deps: InteractionDeps,
+  message: ThingMessage,
+): { readonly ignored: readonly string[] } {
+  const { principal, to, body } = message;
+  const { account, thing } = to;
+  const on: ThingRequest = { principal, account, thing };
+  switch (to.kind) {
+    case "property":
+      return updateProperty(deps, { ...on, name: to.name, body, others: "ignore" });
+    case "properties":
+      return updateProperties(deps, { ...on, body });
+    case "action":
+      invokeOrReport(deps, { ...on, name: to.name }, message);
+      break;
+    case "event":
+      emitEvent(deps, { ...on, name: to.name, body: keyedValue(body, to.name) });
+      break;
+    case "description":
+      putThing(deps, { ...on, description: body, keepElements: true });
+      break;
+    case "data":
+      recordData(deps, { ...on, body, text: message.payload.toString("utf8") });
+      break;
+  }
+  return NOTHING_IGNORED;
+}
+
+const NOTHING_IGNORED = { ignored: [] } as const;
+
+/** `href` present means a report; `{"<request id>": {"status": …}}` is one too. */
+function invokeOrReport(
+  deps: InteractionDeps,
+  on: ThingRequest & { readonly name: string },
+  { body: payload, lifeMsMax }: ThingMessage,
+): void {
+  const object = requireObject(payload, `{${JSON.stringify(on.name)}: {…}}`);
+  const keyed = ownMember(object, on.name);
+  const [only] = Object.keys(object);
+  if (keyed === undefined && only !== undefined && isUlid(only)) {
+    refuseOthers(object, [only], "");
+    reportAction(deps, { ...on, id: only, body: keyedValue(object, only) });
+    return;
+  }
+  const body = requireObject(keyedValue(object, on.name), "an object");
+  const href = ownMember(body, "href");
+  if (href === undefined) {
+    if (ownMember(body, "status") !== undefined) {
+      throw new GatewayError("malformed", "a status needs the href of the request it is about");
+    }
+    requestAction(deps, { ...on, body, ...(lifeMsMax === undefined ? {} : { lifeMsMax }) });
+    return;
+  }
+  if (typeof href !== "string") throw new GatewayError("malformed", "href is a text");
+  reportAction(deps, { ...on, id: href.slice(href.lastIndexOf("/") + 1), body });
+}
