@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 
 /** Stops a timer; idempotent. */
 export type CancelTimer = () => void;
@@ -24,28 +25,25 @@ export type Random = { readonly bytes: (count: number) => Uint8Array };
 /** Longest delay a Node timer takes; longer ones fire at once (Node.js `setTimeout`). */
 const TIMER_DELAY_MS_MAX = 2 ** 31 - 1;
 
-const TIMESYNCD_FOLDER = "/run/systemd/timesync";
-const TIMESYNCD_MARK = `${TIMESYNCD_FOLDER}/synchronized`;
 /** Each change asks whether the time is known; the file system is asked once in this long. */
 const SYNC_LOOK_EVERY_MS = 1_000;
 
 /**
- * The machine's clock. `trust` says what to believe of its wall time after a boot: `auto` waits for
- * systemd-timesyncd's mark where timesyncd runs and believes it elsewhere; `always` believes it.
+ * The machine's clock. `trust` says whether its wall time counts as set: `auto` asks the system,
+ * anything else believes it. `root` is where its files are.
  */
-export function systemClock(trust: "auto" | "always" = "auto"): Clock {
+export function systemClock(trust: "auto" | "always" | "reset" = "auto", root = "/"): Clock {
   const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
   let isSynced = false;
   let lookedMs = -Infinity;
   return {
     wallMs: () => Date.now(),
     monotonicMs,
-    bootId: readBootId(),
+    bootId: readBootId(root),
     isSynced: () => {
       if (monotonicMs() - lookedMs >= SYNC_LOOK_EVERY_MS) {
         lookedMs = monotonicMs();
-        isSynced =
-          trust === "always" || !existsSync(TIMESYNCD_FOLDER) || existsSync(TIMESYNCD_MARK);
+        isSynced = trust !== "auto" || isTimeSet(root);
       }
       return isSynced;
     },
@@ -57,12 +55,44 @@ export function systemClock(trust: "auto" | "always" = "auto"): Clock {
   };
 }
 
+/**
+ * systemd-timesyncd has set the time, or does not run and so cannot tell; or the kernel has set it at
+ * the boot from a battery-backed clock.
+ */
+function isTimeSet(root: string): boolean {
+  const timesyncd = join(root, "run/systemd/timesync");
+  if (!existsSync(timesyncd) || existsSync(join(timesyncd, "synchronized"))) return true;
+  return readLine(join(root, "sys/class/rtc/rtc0/hctosys")) === "1";
+}
+
 export const systemRandom: Random = { bytes: (count) => randomBytes(count) };
 
-function readBootId(): string {
+/** A moment on the monotonic clock of one boot. */
+export type BootMoment = { readonly bootId: string; readonly monotonicMs: number };
+
+/** So long from now, on the monotonic clock. */
+export function momentIn(clock: Clock, delayMs: number): BootMoment {
+  return { bootId: clock.bootId, monotonicMs: clock.monotonicMs() + delayMs };
+}
+
+/**
+ * Whether an end has come that was set as so long from then: within the same boot no step of the wall
+ * clock moves it, after a reboot it is the wall time `at`.
+ */
+export function isOver(clock: Clock, at: number, moment: BootMoment | undefined): boolean {
+  const isSameBoot = moment?.bootId === clock.bootId;
+  return isSameBoot ? clock.monotonicMs() >= moment.monotonicMs : clock.wallMs() >= at;
+}
+
+function readBootId(root: string): string {
+  // Not Linux: every start counts as the same boot.
+  return readLine(join(root, "proc/sys/kernel/random/boot_id")) ?? "unknown";
+}
+
+function readLine(path: string): string | undefined {
   try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "ascii").trim();
+    return readFileSync(path, "ascii").trim();
   } catch {
-    return "unknown"; // Not Linux: every start counts as the same boot.
+    return undefined;
   }
 }

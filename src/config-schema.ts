@@ -73,9 +73,9 @@ const SHAPES = {
   },
   clock: {
     trust: oneOf(
-      ["auto", "always"],
+      ["auto", "always", "reset"],
       "auto",
-      "auto: believe the time once systemd-timesyncd does, where it runs; always: at once",
+      "auto: believe the machine's time once it is set, and no leap; always: at once; reset: for one start, to forget a wrong time",
     ),
   },
   log: {

@@ -13,14 +13,16 @@ import type { Log } from "./log.ts";
 import { openMqtt, type MqttBroker } from "./mqtt/broker.ts";
 import { generateToken } from "./secrets.ts";
 import { EXIT, StartError } from "./start-error.ts";
+import { remedyOf } from "./store/kept-time.ts";
 import { metaKey } from "./store/keys.ts";
 import { openStore, type Store } from "./store/store.ts";
 import { SCOPES } from "./thing/access.ts";
 import type { JsonObject } from "./thing/json.ts";
 import { formatTime } from "./thing/time.ts";
-import { packageVersion } from "./version.ts";
+import { packageVersion, VERSION_DAY_MS } from "./version.ts";
 
 export type GatewayDeps = {
+  /** The machine's. */
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -54,6 +56,7 @@ export async function startGateway(config: Config, deps: GatewayDeps): Promise<G
     quotaBytes: config.store.quota_mb * 1024 * 1024,
     history: historyBounds(config),
     clock,
+    time: { floorMs: VERSION_DAY_MS, trust: config.clock.trust },
     random,
     log,
     onFailure: deps.onFatal,
@@ -70,7 +73,9 @@ export async function startGateway(config: Config, deps: GatewayDeps): Promise<G
 }
 
 async function startOn(config: Config, deps: GatewayDeps, store: Store): Promise<Gateway> {
-  const { clock, random, log } = deps;
+  const { random, log } = deps;
+  // From here on the time is the store's, which never goes back.
+  const { clock } = store;
   // The edges are made after what they serve: what is called before they are there goes nowhere.
   const late: { mqtt?: MqttBroker } = {};
   const interactions: InteractionDeps = {
@@ -187,6 +192,7 @@ function describe(store: Store, mqtt: MqttBroker, uptimeMs: number): JsonObject 
   return {
     id: store.gatewayId,
     uptime_s: Math.round(uptimeMs / 1000),
+    clock: describeClock(store),
     store: {
       state: (commit.failure ?? writability.refusal)?.code ?? "ok",
       bytes: space.seen.used,
@@ -206,6 +212,16 @@ function describe(store: Store, mqtt: MqttBroker, uptimeMs: number): JsonObject 
     },
     broker: { ...counters, sessions: { ...sessions }, retained: { ...retained } },
     uplinks: [],
+  };
+}
+
+function describeClock({ clock }: Store): JsonObject {
+  const { state, nowMs, machineMs } = clock.describe();
+  return {
+    state,
+    time: formatTime(nowMs),
+    machine_time: formatTime(machineMs),
+    remedy: remedyOf(state),
   };
 }
 
@@ -237,8 +253,13 @@ function statusLine(store: Store, mqtt: MqttBroker): string {
   const { connections } = mqtt.describe();
   return (
     `${store.things.count} Things, ${connections} MQTT connections, ` +
-    `${store.changes.sequence} changes on disk${lossLine(store)}`
+    `${store.changes.sequence} changes on disk${lossLine(store)}${clockLine(store)}`
   );
+}
+
+function clockLine({ clock }: Store): string {
+  const { state } = clock.describe();
+  return state === "known" ? "" : `, the machine's time is ${state}`;
 }
 
 function lossLine({ gaps, database }: Store): string {

@@ -14,8 +14,9 @@ const LOOK_EVERY_MS = 500;
  * Expires pending action requests, and says whether one may still be delivered: a request that has
  * expired never reaches its device.
  *
- * Within one boot its age is measured on the monotonic clock. After a reboot it is measured on the
- * wall clock once that is known; until then it waits, at most its whole time to live again.
+ * Within one boot its age is measured on the monotonic clock. After a reboot it waits until the time
+ * is known, at most its whole time to live again: of its age it is then only known that it is not
+ * less than the gateway's time says.
  */
 export class ActionDeadlines {
   readonly #deps: InteractionDeps;
@@ -77,7 +78,8 @@ export class ActionDeadlines {
       return deadline.requestedMonotonicMs + deadline.timeToLiveMs - clock.monotonicMs();
     }
     const sinceStart = this.#startedMonotonicMs + deadline.timeToLiveMs - clock.monotonicMs();
-    if (!this.#isAgeKnown(request)) return sinceStart;
+    // From a time that was not known to one that is, nobody knows how long it was.
+    if (clock.isSynced() && !deadline.isSynced) return sinceStart;
     return Math.min(sinceStart, moment.at + deadline.timeToLiveMs - clock.wallMs());
   }
 }

@@ -1,3 +1,4 @@
+import { isOver } from "../clock.ts";
 import { isGeneratedSecret, isSecret, lookupDigest, type SecretHash } from "../secrets.ts";
 import type { Credential } from "../store/credentials.ts";
 import type { Principal } from "../thing/access.ts";
@@ -10,7 +11,8 @@ type AuthenticationDeps = Pick<InteractionDeps, "store" | "clock">;
 export function authenticateToken(deps: AuthenticationDeps, text: string): Principal | undefined {
   const token = deps.store.tokens.byDigest(lookupDigest(text));
   if (token === undefined) return undefined;
-  if (token.expiresAt !== undefined && token.expiresAt <= deps.clock.wallMs()) return undefined;
+  const { expiresAt, expiresIn } = token;
+  if (expiresAt !== undefined && isOver(deps.clock, expiresAt, expiresIn)) return undefined;
   return {
     kind: "token",
     name: `token ${token.ulid}`,
@@ -71,7 +73,9 @@ export function validSecrets(
   deps: Pick<InteractionDeps, "clock">,
   { secret, previous }: Credential,
 ): readonly SecretHash[] {
-  if (previous === undefined || previous.until <= deps.clock.wallMs()) return [secret];
+  if (previous === undefined || isOver(deps.clock, previous.until, previous.moment)) {
+    return [secret];
+  }
   return [secret, previous.secret];
 }
 

@@ -1,4 +1,4 @@
-import type { CancelTimer } from "../clock.ts";
+import { isOver, type CancelTimer } from "../clock.ts";
 import { isUsable } from "./authentication.ts";
 import type { InteractionDeps } from "./deps.ts";
 
@@ -7,7 +7,8 @@ const LOOK_EVERY_MS = 500;
 
 /**
  * Ends connections when their credential expires, and those of an old password when its overlap
- * ends. While the machine's time is not known nothing is ended: a CONNECT is checked all the same.
+ * ends; and lets the store note that so much time has passed, so that nothing that has expired is
+ * good again after a restart.
  */
 export class CredentialDeadlines {
   readonly #deps: InteractionDeps;
@@ -35,7 +36,7 @@ export class CredentialDeadlines {
 
   look(): void {
     const { clock, store, credentialChanged } = this.#deps;
-    if (!clock.isSynced()) return;
+    if (this.#hasPassed()) store.clock.note();
     const ended = new Set<string>();
     for (const credential of store.credentials.withDeadline()) {
       const { ulid, previous } = credential;
@@ -44,11 +45,19 @@ export class CredentialDeadlines {
         ended.add(ulid);
         continue;
       }
-      if (previous === undefined || previous.until > clock.wallMs()) continue;
+      if (previous === undefined || !isOver(clock, previous.until, previous.moment)) continue;
       const { previous: over, ...rest } = credential;
       store.credentials.put(rest);
       credentialChanged(ulid, "password");
     }
     this.#ended = ended;
+  }
+
+  /** A deadline came that the time on disk is not behind yet. */
+  #hasPassed(): boolean {
+    const { clock, tokens, credentials } = this.#deps.store;
+    const isNews = ({ expiresAt }: { readonly expiresAt?: number }): boolean =>
+      expiresAt !== undefined && clock.isNews(expiresAt);
+    return tokens.withDeadline().some(isNews) || credentials.withDeadline().some(isNews);
   }
 }

@@ -1,3 +1,4 @@
+import { momentIn } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import {
@@ -149,7 +150,11 @@ function applyRequest(
     secret === undefined
       ? previous
       : overlapMs > 0
-        ? { secret: before.secret, until: deps.clock.wallMs() + overlapMs }
+        ? {
+            secret: before.secret,
+            until: deps.clock.wallMs() + overlapMs,
+            moment: momentIn(deps.clock, overlapMs),
+          }
         : undefined;
   const now = {
     description: request.description === undefined ? description : request.description,

@@ -1,3 +1,4 @@
+import { isOver, momentIn } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { generateToken, hashGenerated, isGeneratedSecret, lookupDigest } from "../secrets.ts";
@@ -14,11 +15,11 @@ export type IssuedToken = { readonly token: Token; readonly text: string };
  */
 export function createToken(
   deps: InteractionDeps,
-  wanted: Pick<Token, "account" | "description" | "expiresAt" | "client" | "scopes">,
+  wanted: Pick<Token, "account" | "description" | "expiresAt" | "expiresIn" | "client" | "scopes">,
   text: string = generateToken(deps.random),
 ): IssuedToken {
   const { tokens, clients, accounts, ids } = deps.store;
-  const { account, description, expiresAt, client, scopes } = wanted;
+  const { account, description, expiresAt, expiresIn, client, scopes } = wanted;
   if (account !== undefined && !accounts.has(account)) {
     throw new GatewayError("unknown-account", `there is no account ${account}`);
   }
@@ -35,6 +36,7 @@ export function createToken(
     ...(account === undefined ? {} : { account }),
     ...(description === undefined ? {} : { description }),
     ...(expiresAt === undefined ? {} : { expiresAt }),
+    ...(expiresIn === undefined ? {} : { expiresIn }),
     ...(client === undefined ? {} : { client }),
   };
   tokens.put(token);
@@ -107,9 +109,10 @@ export function issueAccessToken(
   if (!scopes.every((scope) => client.scopes.includes(scope))) return undefined;
   const lifeS = FIXED_LIMITS.accessTokenLifeS;
   const expiresAt = deps.clock.wallMs() + lifeS * 1000;
+  const expiresIn = momentIn(deps.clock, lifeS * 1000);
   const { account, ulid } = client;
   forgetOldestTokens(deps, client);
-  const issued = createToken(deps, { account, scopes, expiresAt, client: ulid });
+  const issued = createToken(deps, { account, scopes, expiresAt, expiresIn, client: ulid });
   return { ...issued, lifeS };
 }
 
@@ -127,9 +130,9 @@ function forgetOldestTokens(deps: InteractionDeps, client: Client): void {
 
 function forgetExpiredTokens(deps: InteractionDeps): void {
   const { tokens } = deps.store;
-  if (tokens.count < deps.limits.tokens / 2 || !deps.clock.isSynced()) return;
-  const now = deps.clock.wallMs();
-  for (const token of tokens.all()) {
-    if (token.expiresAt !== undefined && token.expiresAt <= now) tokens.delete(token);
+  if (tokens.count < deps.limits.tokens / 2) return;
+  for (const token of tokens.withDeadline()) {
+    const { expiresAt, expiresIn } = token;
+    if (expiresAt !== undefined && isOver(deps.clock, expiresAt, expiresIn)) tokens.delete(token);
   }
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { BootMoment } from "../clock.ts";
 import type { SecretHash } from "../secrets.ts";
 import type { Grant } from "../thing/access.ts";
 import type { Commit } from "./commit.ts";
@@ -13,7 +14,12 @@ export type Credential = {
   readonly username: string;
   readonly secret: SecretHash;
   /** The password before this one, while both work. */
-  readonly previous?: { readonly secret: SecretHash; readonly until: number };
+  readonly previous?: {
+    readonly secret: SecretHash;
+    readonly until: number;
+    /** The same end in the boot in which it was set. */
+    readonly moment?: BootMoment;
+  };
   readonly grants: readonly Grant[];
   readonly enabled: boolean;
   readonly description?: string;
@@ -48,7 +54,13 @@ const rowSchema = z.object({
   account: z.string(),
   username: z.string(),
   secret,
-  previous: z.object({ secret, until: z.number() }).exactOptional(),
+  previous: z
+    .object({
+      secret,
+      until: z.number(),
+      moment: z.object({ bootId: z.string(), monotonicMs: z.number() }).exactOptional(),
+    })
+    .exactOptional(),
   grants: z.array(grant),
   enabled: z.boolean(),
   description: z.string().exactOptional(),

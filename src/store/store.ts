@@ -12,6 +12,7 @@ import { Gaps, type GapsDeps } from "./gaps.ts";
 import { diskRoomAt, type DiskRoom } from "./disk-room.ts";
 import { History } from "./history.ts";
 import { makeIds, newSalt, type Ids } from "./ids.ts";
+import { KeptTime, type TimeRules } from "./kept-time.ts";
 import { metaKey } from "./keys.ts";
 import { readLog } from "./log-mark.ts";
 import { PropertyStates } from "./properties.ts";
@@ -30,6 +31,8 @@ import { Writability } from "./writability.ts";
  */
 export type Store = {
   readonly database: Database;
+  /** The time of everything the store is asked to keep: never goes back. */
+  readonly clock: KeptTime;
   readonly commit: Commit;
   readonly changes: ChangeLog;
   readonly ids: Ids;
@@ -69,7 +72,10 @@ export type StoreOptions = {
   readonly room?: DiskRoom;
   readonly history: HistoryBounds;
   readonly clock: Clock;
+  /** The machine's. */
   readonly random: Random;
+  /** What to believe of it; without: a floor of 1970, and `auto`. */
+  readonly time?: TimeRules;
   readonly log: Log;
   readonly onFailure: (failure: GatewayError) => void;
 };
@@ -109,6 +115,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     keepWatch: (onFailure) => {
       store.keepWatch(onFailure);
       witness.start(clock);
+      store.clock.start();
     },
     close: async () => {
       witness.stop();
@@ -121,16 +128,16 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
 /** As `openStore`, on a database that is open: the simulation has its own. */
 export async function openStoreOn(database: Database, options: StoreOptions): Promise<Store> {
-  const { clock, random, log } = options;
+  const { random, log } = options;
   const before: { write: () => number } = { write: () => 0 };
   const writer = makeCommit(options, database, () => before.write());
   const { commit, writability, space } = writer;
   try {
     checkFormat(commit, database);
-    const { opening } = database;
+    const clock = new KeptTime(options.clock, commit, log, options.time);
     const mark = await readLog(database);
     const heldBoot = readBoot(commit, database);
-    const boot = Math.max(heldBoot, opening.witness?.boot ?? 0) + 1;
+    const boot = Math.max(heldBoot, database.opening.witness?.boot ?? 0) + 1;
     commit.put(metaKey("boot"), String(boot));
     const changes = new ChangeLog(commit, { boot, isSynced: clock.isSynced }, mark);
     const salt = Number(remembered(commit, "salt", () => String(newSalt(random))));
@@ -144,6 +151,7 @@ export async function openStoreOn(database: Database, options: StoreOptions): Pr
     before.write = () => {
       retention.writeAge();
       changes.writeMark();
+      clock.writeNote();
       return changes.sequence;
     };
     const tables = makeTables(commit);
@@ -159,6 +167,7 @@ export async function openStoreOn(database: Database, options: StoreOptions): Pr
     return {
       ...tables,
       database,
+      clock,
       commit,
       changes,
       ids,
@@ -176,6 +185,7 @@ export async function openStoreOn(database: Database, options: StoreOptions): Pr
       close: async () => {
         space.stop();
         await gaps.stop();
+        clock.stop();
         await closeStore(database, commit, retention);
       },
     };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { BootMoment } from "../clock.ts";
 import type { SecretHash } from "../secrets.ts";
 import { SCOPES, type Scope } from "../thing/access.ts";
 import type { Commit } from "./commit.ts";
@@ -16,6 +17,8 @@ export type Token = {
   readonly description?: string;
   readonly created: number;
   readonly expiresAt?: number;
+  /** Where it was given a life and not an end: the end of that in the boot it was issued in. */
+  readonly expiresIn?: BootMoment;
   /** ULID of the client it was issued to by /oauth2/token. */
   readonly client?: string;
 };
@@ -39,6 +42,7 @@ const tokenSchema = z.object({
   description: z.string().exactOptional(),
   created: z.number(),
   expiresAt: z.number().exactOptional(),
+  expiresIn: z.object({ bootId: z.string(), monotonicMs: z.number() }).exactOptional(),
   client: z.string().exactOptional(),
 });
 const clientSchema = z.object({
@@ -55,6 +59,7 @@ export class Tokens {
   readonly #commit: Commit;
   readonly #byUlid = new Map<string, Token>();
   readonly #byDigest = new Map<string, Token>();
+  readonly #withDeadline = new Map<string, Token>();
 
   constructor(commit: Commit) {
     this.#commit = commit;
@@ -84,6 +89,11 @@ export class Tokens {
     return [...this.#byUlid.values()].sort((a, b) => (a.ulid < b.ulid ? -1 : 1));
   }
 
+  /** Those that expire. */
+  withDeadline(): readonly Token[] {
+    return [...this.#withDeadline.values()];
+  }
+
   put(token: Token): void {
     this.#commit.put(tokenKey(token.ulid), JSON.stringify(token));
     this.#remember(token);
@@ -93,11 +103,13 @@ export class Tokens {
     this.#commit.delete(tokenKey(token.ulid));
     this.#byUlid.delete(token.ulid);
     this.#byDigest.delete(token.digest);
+    this.#withDeadline.delete(token.ulid);
   }
 
   #remember(token: Token): void {
     this.#byUlid.set(token.ulid, token);
     this.#byDigest.set(token.digest, token);
+    if (token.expiresAt !== undefined) this.#withDeadline.set(token.ulid, token);
   }
 }
 

@@ -35,7 +35,7 @@ export async function startHarness(t: Test, options: HarnessOptions = {}): Promi
   const silent = (): void => undefined;
   const makeDeps = (): InteractionDeps => ({
     store: opened.store,
-    clock: opened.clock,
+    clock: opened.store.clock,
     random: opened.random,
     limits: defaultLimits(options.limits),
     log: { error: silent, warn: silent, info: silent, debug: silent },

@@ -81,7 +81,8 @@ export async function reopenEdge(edge: Edge): Promise<Edge> {
 }
 
 async function edgeOn(opened: Opened, given: Partial<Limits>): Promise<Edge> {
-  const { store, clock, random } = opened;
+  const { store, random } = opened;
+  const { clock } = store;
   const limits = defaultLimits(given);
   const published: Publication[] = [];
   const dropped: string[] = [];

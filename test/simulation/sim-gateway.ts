@@ -70,7 +70,7 @@ export async function startSimGateway(
   const late: { broker?: MqttBroker } = {};
   const deps: InteractionDeps = {
     store,
-    clock,
+    clock: store.clock,
     random,
     limits: defaultLimits(limits),
     log: QUIET_LOG,

@@ -4,7 +4,7 @@ type Timer = { readonly dueMs: number; readonly callback: () => void };
 
 /** A clock that a test moves. Wall time and monotonic time move apart as on a real machine. */
 export class ManualClock implements Clock {
-  wall = Date.parse("2026-03-01T12:00:00.000Z");
+  wall = Date.parse("2027-03-01T12:00:00.000Z");
   monotonic = 5_000;
   bootId = "boot-1";
   synced = true;
