@@ -253,9 +253,9 @@ export const FIXED_LIMITS = {
   sweptRowsMax: 256,
   /** Files of the database open at once: leaves most of the usual 1,024 to connections. */
   databaseFilesMax: 128,
-  /** Bytes of tables checked before a start that follows a clean stop: some tenths of a second. */
-  checkedBytesClean: 16_777_216,
-  /** The same after another end: a second or two of a slow card. */
+  /** Bytes of tables checked before a start that follows a clean stop: a tenth of a second. */
+  checkedBytesClean: 4_194_304,
+  /** The same after another end, which may have harmed them: a second or two of a slow card. */
   checkedBytesUnclean: 67_108_864,
   /** Newest changes looked at for gaps before the gateway serves; older ones while it does. */
   checkedChangesMax: 10_000,

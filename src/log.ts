@@ -11,3 +11,8 @@ export type Log = {
   readonly info: (event: string, fields?: LogFields) => void;
   readonly debug: (event: string, fields?: LogFields) => void;
 };
+
+const nothing = (): void => undefined;
+
+/** For whoever reads a store and has nobody to tell. */
+export const SILENT_LOG: Log = { error: nothing, warn: nothing, info: nothing, debug: nothing };

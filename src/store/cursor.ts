@@ -53,11 +53,16 @@ export class Cursor<Item> {
     return item;
   }
 
+  /** The next rows, as many as are fetched at once; none behind the last one. */
+  async some(): Promise<readonly Item[]> {
+    return this.#read(CHUNK);
+  }
+
   /** What is left of the range; closes the cursor. */
   async all(): Promise<readonly Item[]> {
     const items: Item[] = [];
     try {
-      for (let some = await this.#read(CHUNK); some.length > 0; some = await this.#read(CHUNK)) {
+      for (let some = await this.some(); some.length > 0; some = await this.some()) {
         items.push(...some);
       }
     } finally {

@@ -1,5 +1,6 @@
 import { systemClock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
+import { SILENT_LOG, type Log } from "../log.ts";
 import { Cursor, type Range, type Source } from "./cursor.ts";
 import { Damage, isDamage } from "./damage.ts";
 import { isIndexKey, type KeyRange } from "./keys.ts";
@@ -18,11 +19,12 @@ type Row = readonly [key: string, row: string];
  */
 export async function openDatabase(
   path: string,
+  log: Log = SILENT_LOG,
   monotonicMs: () => number = systemClock().monotonicMs,
 ): Promise<Database> {
   const damage = new Damage(path);
   const database = new Database(folderIn(path), damage, async () =>
-    openLevel(path, damage, monotonicMs),
+    openLevel(path, damage, { log, monotonicMs }),
   );
   await database.open();
   return database;
@@ -169,6 +171,13 @@ export class Database {
           if (readable !== undefined) return readable;
         }
       },
+      some: async () => {
+        for (;;) {
+          const some = await rows.some();
+          const readable = some.flatMap(read);
+          if (readable.length > 0 || some.length === 0) return readable;
+        }
+      },
       all: async () => (await rows.all()).flatMap(read),
       close: async () => rows.close(),
     };
@@ -244,4 +253,4 @@ export type Batch = {
 };
 
 /** What an iterator gives. */
-export type Rows<Item> = Pick<Cursor<Item>, "next" | "all" | "close">;
+export type Rows<Item> = Pick<Cursor<Item>, "next" | "some" | "all" | "close">;

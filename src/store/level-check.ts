@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { listLevelFolder } from "./level-folder.ts";
 import { readLogFile } from "./level-log-file.ts";
 import { TableFile } from "./level-table.ts";
+import type { LongStep } from "./long-step.ts";
 
 /**
  * Looks at the logs that LevelDB is about to read: it drops what does not match, and up to 32 KiB of
@@ -20,14 +21,21 @@ export function whyLogsAreDamaged(folder: string): string | undefined {
  * Looks through the newest tables, as many as `bytes` hold: a power cut is most likely to have harmed
  * what was written last. @returns what is wrong, or `undefined`.
  */
-export function whyTablesAreDamaged(folder: string, bytes: number): string | undefined {
+export async function whyTablesAreDamaged(
+  folder: string,
+  bytes: number,
+  step: LongStep,
+): Promise<string | undefined> {
   if (!existsSync(folder)) return undefined;
   let left = bytes;
   const newest = listLevelFolder(folder).tables.filter(existsSync).toReversed();
   const chosen = newest.filter((path) => (left -= statSync(path).size) >= 0);
-  const steps = checkTables(chosen);
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done === true) return step.value;
+  let parts = 0;
+  const checks = checkTables(chosen);
+  for (let check = checks.next(); ; check = checks.next()) {
+    if (check.done === true) return check.value;
+    parts += 1;
+    await step.goOn(() => ({ tables: chosen.length, checkedKiB: parts * 64 }));
   }
 }
 

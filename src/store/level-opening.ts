@@ -2,9 +2,11 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Level } from "level";
 import { FIXED_LIMITS } from "../limits.ts";
+import type { Log } from "../log.ts";
 import { isDamage, type Damage } from "./damage.ts";
 import { whyLogsAreDamaged, whyTablesAreDamaged } from "./level-check.ts";
 import { readDropped, type Dropped } from "./level-log.ts";
+import { LongStep } from "./long-step.ts";
 import { isSalvageUnfinished, salvage, type Salvaged } from "./salvage.ts";
 import { makeFolder, syncFolder, SyncedFolder } from "./synced-folder.ts";
 import { readWitness, writeWitness, type Witness } from "./witness.ts";
@@ -20,6 +22,12 @@ export type Opening = {
   readonly salvaged: Salvaged | undefined;
   /** What LevelDB left out of its log, which a power cut may do to what was not acknowledged. */
   readonly dropped: Dropped;
+};
+
+export type OpeningDeps = {
+  /** Hears of what takes long, and how far it is. */
+  readonly log: Log;
+  readonly monotonicMs: () => number;
 };
 
 /** An open LevelDB. */
@@ -44,7 +52,7 @@ export const folderIn = (path: string): string => join(path, "db");
 export async function openLevel(
   path: string,
   damage: Damage,
-  monotonicMs: () => number,
+  deps: OpeningDeps,
 ): Promise<OpenLevel> {
   const folder = folderIn(path);
   makeFolder(path);
@@ -54,12 +62,14 @@ export async function openLevel(
   const isLogLost = witness !== undefined && !hasFile(folder, LOG_FILE);
   // A folder without CURRENT looks like none to LevelDB: it would delete what is in it.
   const createIfMissing = witness === undefined && !hasFile(folder, DATA_FILE);
-  const known = damage.wish ?? knownDamage(path, starts, witness?.isClean === true);
+  const known = damage.wish ?? (await knownDamage(path, starts, witness?.isClean === true, deps));
   const opened = known ?? (await tryOpen(folder, createIfMissing));
   let salvaged: Salvaged | undefined;
   let level: Level;
   if (typeof opened === "string") {
-    salvaged = await salvage(path, witness?.boot ?? 0, opened);
+    deps.log.warn("store.salvaging", { reason: opened });
+    const step = new LongStep(deps, "store.salvaging");
+    salvaged = await salvage(path, { boot: witness?.boot ?? 0, reason: opened, step });
     level = await openAt(folder, true);
     damage.salvaged();
   } else {
@@ -67,7 +77,7 @@ export async function openLevel(
   }
   try {
     // LevelDB does not sync the folder after it renames CURRENT or starts a log.
-    const entries = new SyncedFolder(folder, monotonicMs);
+    const entries = new SyncedFolder(folder, deps.monotonicMs);
     syncFolder(path);
     return {
       level,
@@ -94,15 +104,21 @@ async function countStart(path: string, witness: Witness): Promise<void> {
   }
 }
 
-function knownDamage(path: string, starts: number, wasClean: boolean): string | undefined {
+async function knownDamage(
+  path: string,
+  starts: number,
+  wasClean: boolean,
+  deps: OpeningDeps,
+): Promise<string | undefined> {
   if (isSalvageUnfinished(path)) return "a salvage was cut off";
   const folder = folderIn(path);
   const { checkedBytesClean, checkedBytesUnclean, uncleanStartsMax } = FIXED_LIMITS;
   // The rest is looked at while the gateway serves; all of it if starts fail again and again.
   const bytes = wasClean ? checkedBytesClean : checkedBytesUnclean;
+  const step = new LongStep(deps, "store.checking");
   return (
     whyLogsAreDamaged(folder) ??
-    whyTablesAreDamaged(folder, starts < uncleanStartsMax ? bytes : Infinity)
+    (await whyTablesAreDamaged(folder, starts < uncleanStartsMax ? bytes : Infinity, step))
   );
 }
 
@@ -121,7 +137,11 @@ async function tryOpen(folder: string, createIfMissing: boolean): Promise<Level 
 /** In one go: a `Level` that was made and not opened opens itself, and makes what is missing. */
 async function openAt(folder: string, createIfMissing: boolean): Promise<Level> {
   const level = new Level(folder, { keyEncoding: "utf8", valueEncoding: "utf8" });
-  await level.open({ maxOpenFiles: FIXED_LIMITS.databaseFilesMax, createIfMissing });
+  await level.open({
+    maxOpenFiles: FIXED_LIMITS.databaseFilesMax,
+    writeBufferSize: FIXED_LIMITS.databaseBufferBytes,
+    createIfMissing,
+  });
   return level;
 }
 

@@ -13,6 +13,7 @@ import {
   type ChangeClass,
   type HistorySource,
 } from "./keys.ts";
+import type { LongStep } from "./long-step.ts";
 import type { PropertyState, PropertyStates } from "./properties.ts";
 import { makeThing, type Things } from "./things.ts";
 
@@ -27,51 +28,57 @@ export type RestoreDeps = {
 };
 
 /** Rows that were made again. */
-export type Restored = {
-  readonly things: number;
-  readonly states: number;
-  readonly index: number;
-};
+export type Restored = { readonly things: number; readonly states: number };
 
-/** Changes looked at together. */
+/** Changes whose rows of the index are looked for together. */
 const CHUNK = 256;
-const EVERYTHING = { first: 0, last: Number.MAX_SAFE_INTEGER };
 
 /**
- * Makes again, from the log of changes, what other rows have lost: Things with their accounts, values,
- * and the index. For after a salvage: it reads the whole log.
+ * Makes again, from the log of changes, what other rows have lost: Things with their accounts, and
+ * values. For after a salvage: it reads every change of a property. The index follows later, by
+ * `restoreIndexIn`.
  */
-export async function restoreFromLog(deps: RestoreDeps): Promise<Restored> {
+export async function restoreFromLog(deps: RestoreDeps, step: LongStep): Promise<Restored> {
   const revisions = await readRevisions(deps);
   let things = 0;
   for (const ofThing of revisions.values()) things += restoreThing(deps, ofThing);
-  const newest = new Map<string, () => boolean>();
-  const index = await restoreIndexIn(deps, EVERYTHING, (source, change) => {
-    if (wasRemoved(source, change.sequence, revisions)) return;
-    const restoreState = stateRestorer(deps, source, change);
-    if (restoreState !== undefined) newest.set(`${source.thing} ${source.name}`, restoreState);
-  });
-  const states = [...newest.values()].filter((restoreState) => restoreState()).length;
-  return { things, states, index };
+  const newest = new Map<string, Stated>();
+  let read = 0;
+  const all = changesOfClass("property", 0, Number.MAX_SAFE_INTEGER);
+  for await (const changes of changesIn(deps.database, all, "property")) {
+    for (const change of changes) {
+      for (const stated of statedBy(deps, change)) {
+        const { source, state } = stated;
+        if (wasRemoved(source, state.sequence, revisions)) continue;
+        newest.set(`${source.thing} ${source.name}`, stated);
+      }
+    }
+    read += changes.length;
+    await step.goOn(() => ({ things, changes: read }));
+  }
+  for (const { source, state } of newest.values()) {
+    deps.properties.set(source.thing, source.name, state);
+  }
+  return { things, states: newest.size };
 }
 
 /** Makes again the rows of the index that lead to changes from one sequence to another. */
 export async function restoreIndexIn(
   deps: RestoreDeps,
   { first, last }: { readonly first: number; readonly last: number },
-  seen: (source: HistorySource, change: RecordedChange) => void = () => undefined,
 ): Promise<number> {
   let restored = 0;
   let chunk: Indexed[] = [];
   for (const of of ["property", "event", "data"] as const) {
-    for await (const change of changesIn(deps.database, changesOfClass(of, first, last), of)) {
-      for (const source of sourcesOf(deps, change)) {
-        seen(source, change);
-        chunk.push({ source, sequence: change.sequence, key: historyKey(source, change) });
+    for await (const changes of changesIn(deps.database, changesOfClass(of, first, last), of)) {
+      for (const change of changes) {
+        for (const source of sourcesOf(deps, change)) {
+          chunk.push({ source, sequence: change.sequence, key: historyKey(source, change) });
+        }
+        if (chunk.length < CHUNK) continue;
+        restored += await restoreIndex(deps, chunk);
+        chunk = [];
       }
-      if (chunk.length < CHUNK) continue;
-      restored += await restoreIndex(deps, chunk);
-      chunk = [];
     }
   }
   return restored + (await restoreIndex(deps, chunk));
@@ -108,11 +115,13 @@ type Revisions = ReadonlyMap<number, readonly Revision[]>;
 async function readRevisions({ database }: RestoreDeps): Promise<Revisions> {
   const revisions = new Map<number, Revision[]>();
   const all = changesOfClass("thing", 0, Number.MAX_SAFE_INTEGER);
-  for await (const change of changesIn(database, all, "thing")) {
-    if (change.class !== "thing") continue;
-    const ofThing = revisions.get(change.thing);
-    if (ofThing === undefined) revisions.set(change.thing, [change]);
-    else ofThing.push(change);
+  for await (const changes of changesIn(database, all, "thing")) {
+    for (const change of changes) {
+      if (change.class !== "thing") continue;
+      const ofThing = revisions.get(change.thing);
+      if (ofThing === undefined) revisions.set(change.thing, [change]);
+      else ofThing.push(change);
+    }
   }
   return revisions;
 }
@@ -181,38 +190,41 @@ function wasRemoved(source: HistorySource, since: number, revisions: Revisions):
   });
 }
 
-/** Restores the state unless it is this one already; `undefined` for what sets none. */
-function stateRestorer(
-  { properties }: RestoreDeps,
-  { thing, name }: HistorySource,
-  change: RecordedChange,
-): (() => boolean) | undefined {
-  if (change.class !== "property" || change.backfilled === true) return undefined;
-  const value = change.values[name];
-  if (value === undefined) return undefined;
-  const state: PropertyState = { value, at: change.at, sequence: change.sequence };
-  return () => {
-    const held = properties.get(thing, name);
-    if (held !== undefined && held.sequence >= state.sequence) return false;
-    properties.set(thing, name, state);
-    return true;
-  };
+/** A value that a change gave to a property. */
+type Stated = { readonly source: HistorySource; readonly state: PropertyState };
+
+/** The values of a change that the state does not know of. */
+function statedBy(deps: RestoreDeps, change: RecordedChange): readonly Stated[] {
+  if (change.class !== "property" || change.backfilled === true) return [];
+  const { thing, at, sequence, values } = change;
+  const isKnown = (name: string): boolean =>
+    (deps.properties.get(thing, name)?.sequence ?? 0) >= sequence;
+  // As a rule all are known: nothing else is asked then.
+  if (Object.keys(values).every(isKnown)) return [];
+  return sourcesOf(deps, change).flatMap((source) => {
+    const value = values[source.name];
+    const isNews = value !== undefined && !isKnown(source.name);
+    return isNews ? [{ source, state: { value, at, sequence } }] : [];
+  });
 }
 
+/** The changes that can be read, some at a time. */
 async function* changesIn(
   database: Database,
   range: ReturnType<typeof changesOfClass>,
   of: ChangeClass,
-): AsyncGenerator<RecordedChange> {
+): AsyncGenerator<readonly RecordedChange[]> {
   const rows = database.iterator(range);
   try {
-    for (let row = await rows.next(); row !== undefined; row = await rows.next()) {
-      const sequence = sequenceOfChangeKey(row[0]);
-      try {
-        yield openChange(of, sequence, row[1]);
-      } catch {
-        database.damage.addRow(row[0], row[1]);
-      }
+    for (let some = await rows.some(); some.length > 0; some = await rows.some()) {
+      yield some.flatMap(([key, row]) => {
+        try {
+          return [openChange(of, sequenceOfChangeKey(key), row)];
+        } catch {
+          database.damage.addRow(key, row);
+          return [];
+        }
+      });
     }
   } finally {
     await rows.close();

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Level } from "level";
 import { isIndexKey } from "./keys.ts";
+import type { LongStep } from "./long-step.ts";
 import { newestEntries, type Losses } from "./newest-entries.ts";
 import { unseal } from "./seal.ts";
 import { syncFolder } from "./synced-folder.ts";
@@ -41,7 +42,11 @@ export function isSalvageUnfinished(path: string): boolean {
  * because they are out of order (table_builder.cc).
  * @throws Error of the file system.
  */
-export async function salvage(path: string, boot: number, reason: string): Promise<Salvaged> {
+export async function salvage(
+  path: string,
+  given: { readonly boot: number; readonly reason: string; readonly step: LongStep },
+): Promise<Salvaged> {
+  const { boot, reason, step } = given;
   const folder = join(path, "db");
   const damaged = join(path, DAMAGED);
   if (existsSync(folder) && !existsSync(damaged)) {
@@ -50,7 +55,7 @@ export async function salvage(path: string, boot: number, reason: string): Promi
   }
   let rebuilt: Rebuilt = { kept: 0, damagedRows: 0, damagedBlocks: 0, damagedLogs: 0 };
   if (existsSync(damaged) && !existsSync(folder)) {
-    rebuilt = await rebuild(damaged, join(path, REBUILT));
+    rebuilt = await rebuild(damaged, join(path, REBUILT), step);
     renameSync(join(path, REBUILT), folder);
     syncFolder(path);
   }
@@ -72,7 +77,7 @@ export function dropSetAside(path: string): void {
 
 type Rebuilt = Omit<Salvaged, "reason" | "setAside">;
 
-async function rebuild(from: string, to: string): Promise<Rebuilt> {
+async function rebuild(from: string, to: string, step: LongStep): Promise<Rebuilt> {
   rmSync(to, { recursive: true, force: true });
   const target = new Level(to);
   const losses: Losses = { damagedBlocks: 0, damagedLogs: 0 };
@@ -95,6 +100,7 @@ async function rebuild(from: string, to: string): Promise<Rebuilt> {
       if (batch.length < BATCH_ROWS && bytes < BATCH_BYTES) continue;
       // Each synced: of two logs LevelDB syncs the newer one only.
       await batch.write({ sync: true });
+      await step.goOn(() => ({ kept, damagedRows }));
       batch = target.batch();
       bytes = 0;
     }

@@ -15,6 +15,7 @@ import { makeIds, newSalt, type Ids } from "./ids.ts";
 import { KeptTime, type TimeRules } from "./kept-time.ts";
 import { metaKey } from "./keys.ts";
 import { readLog } from "./log-mark.ts";
+import { LongStep } from "./long-step.ts";
 import { PropertyStates } from "./properties.ts";
 import { restoreFromLog, restoreIndexIn, type RestoreDeps } from "./restore.ts";
 import { makeMend } from "./recovery.ts";
@@ -89,7 +90,7 @@ const FORMAT = 2;
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { path, clock, log } = options;
-  const database = await openDatabase(path);
+  const database = await openDatabase(path, log);
   let store = await openStoreOn(database, options);
   if (database.damage.wish !== undefined) {
     // A place that cannot be read lets every compaction fail, and then every write: mend it now.
@@ -215,7 +216,7 @@ async function openGaps(
   restoring: RestoreDeps,
   held: { readonly mark: LogMark; readonly boot: number },
 ): Promise<Gaps> {
-  const { database, log } = deps;
+  const { database, log, clock } = deps;
   const gaps = new Gaps({
     ...deps,
     restoreIndex: async (bounds) => restoreIndexIn(restoring, bounds),
@@ -223,7 +224,8 @@ async function openGaps(
   await gaps.load();
   await gaps.inspect(held.mark, held.boot);
   if (database.opening.salvaged !== undefined || database.damage.counts.rows > 0) {
-    log.warn("store.restored", await restoreFromLog(restoring));
+    const step = new LongStep({ log, monotonicMs: () => clock.monotonicMs() }, "store.restoring");
+    log.warn("store.restored", await restoreFromLog(restoring, step));
   }
   return gaps;
 }

@@ -5,9 +5,13 @@ import { test, type Test } from "tap";
 import { maskedCrc } from "../../src/store/crc32c.ts";
 import { whyLogsAreDamaged, whyTablesAreDamaged } from "../../src/store/level-check.ts";
 import { readLogFile } from "../../src/store/level-log-file.ts";
+import { LongStep } from "../../src/store/long-step.ts";
 import { newestEntries, type Losses } from "../../src/store/newest-entries.ts";
 import { uncompress } from "../../src/store/snappy.ts";
 import { makeDice } from "../crash/dice.ts";
+import { QUIET_LOG } from "./quiet-log.ts";
+
+const step = (): LongStep => new LongStep({ log: QUIET_LOG, monotonicMs: () => 0 }, "");
 
 type Rows = ReadonlyMap<string, string>;
 type Made = { readonly folder: string; readonly rows: Rows };
@@ -63,7 +67,7 @@ await test("the files of LevelDB are read as LevelDB reads them", async (t) => {
     t.ok(rows.size > 1_000);
     t.same(read.rows, rows);
     t.equal(whyLogsAreDamaged(folder), undefined);
-    t.equal(whyTablesAreDamaged(folder, Infinity), undefined);
+    t.equal(await whyTablesAreDamaged(folder, Infinity, step()), undefined);
   }
 });
 
@@ -83,8 +87,12 @@ await test("each row is read from a table whose index is damaged", async (t) => 
   const read = readAll(folder);
   t.same(read.rows, rows);
   t.equal(read.losses.damagedBlocks, tablesIn(folder).length);
-  t.ok(whyTablesAreDamaged(folder, Infinity));
-  t.equal(whyTablesAreDamaged(folder, 0), undefined, "a table beyond the bound is not looked at");
+  t.ok(await whyTablesAreDamaged(folder, Infinity, step()));
+  t.equal(
+    await whyTablesAreDamaged(folder, 0, step()),
+    undefined,
+    "a table beyond the bound is not looked at",
+  );
 });
 
 await test("a damaged block costs its own rows only, and no false one is read", async (t) => {
