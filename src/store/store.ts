@@ -31,9 +31,9 @@ import { Writability } from "./writability.ts";
  * on disk: whoever shows it to somebody waits for `commit.flushed()` first.
  */
 export type Store = {
-  readonly database: Database;
   /** The time of everything the store is asked to keep: never goes back. */
   readonly clock: KeptTime;
+  readonly database: Database;
   readonly commit: Commit;
   readonly changes: ChangeLog;
   readonly ids: Ids;
@@ -72,11 +72,11 @@ export type StoreOptions = {
   /** The disk under `path`, if not the real one. */
   readonly room?: DiskRoom;
   readonly history: HistoryBounds;
-  readonly clock: Clock;
   /** The machine's. */
-  readonly random: Random;
+  readonly clock: Clock;
   /** What to believe of it; without: a floor of 1970, and `auto`. */
   readonly time?: TimeRules;
+  readonly random: Random;
   readonly log: Log;
   readonly onFailure: (failure: GatewayError) => void;
 };
@@ -115,8 +115,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     ...store,
     keepWatch: (onFailure) => {
       store.keepWatch(onFailure);
-      witness.start(clock);
       store.clock.start();
+      witness.start(clock);
     },
     close: async () => {
       witness.stop();
@@ -151,8 +151,8 @@ export async function openStoreOn(database: Database, options: StoreOptions): Pr
     );
     before.write = () => {
       retention.writeAge();
-      changes.writeMark();
       clock.writeNote();
+      changes.writeMark();
       return changes.sequence;
     };
     const tables = makeTables(commit);
@@ -167,8 +167,8 @@ export async function openStoreOn(database: Database, options: StoreOptions): Pr
     await commit.flushed();
     return {
       ...tables,
-      database,
       clock,
+      database,
       commit,
       changes,
       ids,
@@ -185,8 +185,8 @@ export async function openStoreOn(database: Database, options: StoreOptions): Pr
       gatewayId,
       close: async () => {
         space.stop();
-        await gaps.stop();
         clock.stop();
+        await gaps.stop();
         await closeStore(database, commit, retention);
       },
     };
