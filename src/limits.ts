@@ -186,6 +186,10 @@ export const FIXED_LIMITS = {
   withheldMsMax: 30_000,
   /** Bytes that wait for a slow reader before QoS 0 to it is dropped: it is to stay up to date. */
   cloggedBytesMax: 1_048_576,
+  /** Topic names of which it is remembered who is subscribed and what they mean: 10 MB at the most. */
+  memoTopicsMax: 4_096,
+  /** A longer topic name is looked at anew each time. */
+  memoTopicCharactersMax: 256,
   /** Bytes that wait for a frozen reader before it is cut off: it costs itself only. */
   outBytesMax: 33_554_432,
   /** A peer that is closed has this long to read its last packets. */
@@ -253,6 +257,8 @@ export const FIXED_LIMITS = {
   sweptRowsMax: 256,
   /** Files of the database open at once: leaves most of the usual 1,024 to connections. */
   databaseFilesMax: 128,
+  /** Bytes of rows in memory before they become a table, and of log that a start may have to read. */
+  databaseBufferBytes: 16_777_216,
   /** Bytes of tables checked before a start that follows a clean stop: a tenth of a second. */
   checkedBytesClean: 4_194_304,
   /** The same after another end, which may have harmed them: a second or two of a slow card. */

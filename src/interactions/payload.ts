@@ -94,11 +94,25 @@ export function checkValue(
   value: Json,
   at: { readonly pointer: string; readonly what: string; readonly bytesMax: number },
 ): Json {
-  requireSize(value, at);
-  if (schema === undefined) return value;
+  return checkText(schema, value, at).value;
+}
+
+/** A value that was checked, and the JSON text of it. */
+export type CheckedValue = { readonly value: Json; readonly text: string };
+
+/** As `checkValue`, for who needs the text, too. */
+export function checkText(
+  schema: JsonObject | undefined,
+  value: Json,
+  at: { readonly pointer: string; readonly what: string; readonly bytesMax: number },
+): CheckedValue {
+  const text = JSON.stringify(value);
+  requireTextSize(text, at);
+  if (schema === undefined) return { value, text };
   const outcome = compiled(schema)(value);
-  if (outcome.ok) return outcome.value;
-  throw violation(at.what, at.pointer, outcome.faults);
+  if (!outcome.ok) throw violation(at.what, at.pointer, outcome.faults);
+  if (outcome.value === value) return { value, text };
+  return { value: outcome.value, text: JSON.stringify(outcome.value) };
 }
 
 /**
@@ -122,9 +136,16 @@ export function requireSize(
   value: Json,
   at: { readonly what: string; readonly bytesMax: number },
 ): void {
-  // Numbers and booleans are small; measuring text costs time on the hot path.
-  if (typeof value === "number" || typeof value === "boolean" || value === null) return;
-  const bytes = Buffer.byteLength(JSON.stringify(value));
+  requireTextSize(JSON.stringify(value), at);
+}
+
+function requireTextSize(
+  text: string,
+  at: { readonly what: string; readonly bytesMax: number },
+): void {
+  // No character takes more than three bytes: most texts need not be measured.
+  if (text.length * 3 <= at.bytesMax) return;
+  const bytes = Buffer.byteLength(text);
   if (bytes > at.bytesMax) {
     const detail = `${at.what} has ${bytes} bytes of JSON; limits.value_bytes is ${at.bytesMax}`;
     throw new GatewayError("too-large", detail);

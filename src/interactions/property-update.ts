@@ -7,7 +7,14 @@ import type { PropertyAffordance, Thing } from "../thing/thing.ts";
 import { propertyStatusTopic } from "../thing/topics.ts";
 import { authoriseOnThing, forbidden, type ThingRequest } from "./authorise.ts";
 import type { InteractionDeps } from "./deps.ts";
-import { checkMembers, checkValue, ownMember, refuseOthers, requireObject } from "./payload.ts";
+import {
+  checkMembers,
+  checkText,
+  ownMember,
+  type CheckedValue,
+  refuseOthers,
+  requireObject,
+} from "./payload.ts";
 
 export type PropertyUpdateOutcome = {
   readonly thing: Thing;
@@ -45,9 +52,9 @@ export function updateProperty(
     throw new GatewayError("malformed", `expected an object with the member ${name}`);
   }
   if (request.others === "refuse") refuseOthers(body, [name], "");
-  const ignored = Object.keys(body).filter((member) => member !== name);
+  const ignored = othersThan(name, body);
   const checked = checkProperty(deps, affordance, value);
-  return { ...commitValues(deps, thing, [[affordance, checked]]), ignored };
+  return { ...commitValues(deps, thing, [{ affordance, ...checked }]), ignored };
 }
 
 /**
@@ -66,10 +73,17 @@ export function updateProperties(
   const body = requireObject(request.body, "an object of property values");
   const checked = checkMembers(body, "", (name, value) => {
     const affordance = settableProperty(thing, request.principal, name);
-    return [affordance, checkProperty(deps, affordance, value)] as const;
+    return { affordance, ...checkProperty(deps, affordance, value) };
   });
   if (checked.length === 0) throw new GatewayError("malformed", "expected at least one property");
   return { ...commitValues(deps, thing, checked), ignored: [] };
+}
+
+const NONE: readonly string[] = [];
+
+function othersThan(name: string, body: JsonObject): readonly string[] {
+  const members = Object.keys(body);
+  return members.length === 1 ? NONE : members.filter((member) => member !== name);
 }
 
 function authoriseWrite(deps: InteractionDeps, request: ThingRequest): Thing {
@@ -95,15 +109,19 @@ function settableProperty(thing: Thing, principal: Principal, name: string): Pro
   throw forbidden(principal, `thing.write on ${thing.account}/${thing.id}`);
 }
 
-function checkProperty(deps: InteractionDeps, affordance: PropertyAffordance, value: Json): Json {
-  return checkValue(affordance.schema, value, {
+function checkProperty(
+  deps: InteractionDeps,
+  affordance: PropertyAffordance,
+  value: Json,
+): CheckedValue {
+  return checkText(affordance.schema, value, {
     pointer: pointerTo("", affordance.name),
     what: `the value of ${affordance.name}`,
     bytesMax: deps.limits.value_bytes,
   });
 }
 
-type AcceptedValue = readonly [affordance: PropertyAffordance, value: Json];
+type AcceptedValue = CheckedValue & { readonly affordance: PropertyAffordance };
 
 /** The change, the state, its history and what sessions are owed of it: one batch. */
 function commitValues(
@@ -113,33 +131,56 @@ function commitValues(
 ): Omit<PropertyUpdateOutcome, "ignored"> {
   const { store } = deps;
   const at = deps.clock.wallMs();
-  const readable = accepted.filter(([{ writeOnly }]) => !writeOnly);
-  const hidden = accepted.filter(([{ writeOnly }]) => writeOnly).map(([{ name }]) => name);
-  const sequence = store.changes.append({
-    class: "property",
+  const readable = accepted.filter(({ affordance }) => !affordance.writeOnly);
+  const hidden = accepted.filter(({ affordance }) => affordance.writeOnly);
+  const sequence = store.changes.appendValues({
     thing: thing.number,
     at,
-    values: Object.fromEntries(readable.map(([{ name }, value]) => [name, value])),
-    ...(hidden.length === 0 ? {} : { writeOnly: hidden }),
+    values: objectText(readable),
+    ...(hidden.length === 0 ? {} : { writeOnly: hidden.map(({ affordance }) => affordance.name) }),
   });
-  for (const [{ name }, value] of readable) {
+  for (const { affordance, value } of readable) {
+    const { name } = affordance;
     const state: PropertyState = { value, at, sequence };
     store.properties.set(thing.number, name, state);
     const source = { thing: thing.number, of: "property", name } as const;
     store.commit.put(historyKey(source, { at, sequence }), "");
   }
-  for (const [{ name, writeOnly }, value] of accepted) {
+  for (const one of accepted) {
     deps.publish({
-      topic: propertyStatusTopic(thing, name),
-      payload: JSON.stringify({ [name]: value }),
+      topic: statusTopicOf(thing, one.affordance),
+      payload: objectText([one]),
       thing,
       about: "property",
-      isWriteOnly: writeOnly,
+      isWriteOnly: one.affordance.writeOnly,
     });
   }
-  const shown = accepted.map(([{ name, writeOnly }, value]): readonly [string, Json] => [
-    name,
-    writeOnly ? null : value,
-  ]);
+  const shown = accepted.map(
+    ({ affordance: { name, writeOnly }, value }): readonly [string, Json] => [
+      name,
+      writeOnly ? null : value,
+    ],
+  );
   return { thing, values: Object.fromEntries(shown), sequence };
+}
+
+/** The JSON text `{"name": value, …}`. */
+function objectText(values: readonly AcceptedValue[]): string {
+  let members = "";
+  for (const { affordance, text } of values) {
+    members += `${members === "" ? "" : ","}${JSON.stringify(affordance.name)}:${text}`;
+  }
+  return `{${members}}`;
+}
+
+// A revision of a Thing has affordances of its own, and its id never changes.
+const statusTopics = new WeakMap<PropertyAffordance, string>();
+
+function statusTopicOf(thing: Thing, affordance: PropertyAffordance): string {
+  let topic = statusTopics.get(affordance);
+  if (topic === undefined) {
+    topic = propertyStatusTopic(thing, affordance.name);
+    statusTopics.set(affordance, topic);
+  }
+  return topic;
 }

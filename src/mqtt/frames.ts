@@ -25,6 +25,10 @@ export class FrameReader {
   /** The large PUBLISH whose payload is being skipped, and how much of it is to come. */
   #oversize: OversizePublishFrame | undefined;
   #skipBytes = 0;
+  /** Of the PUBLISH before: a client publishes to few topics, often to one. */
+  #topicBytes: Buffer = NOTHING;
+  #topic = "";
+  #levels = 0;
   /** Set by the CONNECT packet. */
   #protocolLevel: ProtocolLevel | undefined;
   #ended = false;
@@ -203,6 +207,33 @@ export class FrameReader {
     return { kind: "other", type: otherType(type), bytes: packet, packetId };
   }
 
+  /** Reads a topic name into `#topic` and `#levels`. */
+  #readTopic(bytes: Buffer, start: number, end: number): FaultFrame | undefined {
+    if (this.#isSameTopic(bytes, start, end)) return undefined;
+    const levels = plainTopicLevels(bytes, start, end);
+    if (levels > 0) {
+      this.#topic = bytes.toString("latin1", start, end);
+      this.#levels = levels;
+    } else {
+      const name = readTopicName(bytes.subarray(start, end));
+      if (typeof name !== "string") return name;
+      this.#topic = name;
+      this.#levels = topicLevels(name);
+    }
+    const isKept = end - start <= KEPT_TOPIC_BYTES_MAX;
+    this.#topicBytes = isKept ? Buffer.from(bytes.subarray(start, end)) : NOTHING;
+    return undefined;
+  }
+
+  #isSameTopic(bytes: Buffer, start: number, end: number): boolean {
+    const before = this.#topicBytes;
+    const { length } = before;
+    if (length === 0 || length !== end - start) return false;
+    // From the end: topics of one device differ there.
+    for (let at = length - 1; at >= 0; at--) if (before[at] !== bytes[start + at]) return false;
+    return true;
+  }
+
   #decodePublish(
     bytes: Buffer,
     start: number,
@@ -217,16 +248,10 @@ export class FrameReader {
     const payloadStart = qos === 0 ? topicEnd : topicEnd + 2;
     if (payloadStart > end) return fault("length", "MQTT-4.8.0-1");
 
-    let levels = plainTopicLevels(bytes, topicStart, topicEnd);
-    let topic: string;
-    if (levels > 0) {
-      topic = bytes.toString("latin1", topicStart, topicEnd);
-    } else {
-      const name = readTopicName(bytes.subarray(topicStart, topicEnd));
-      if (typeof name !== "string") return name;
-      topic = name;
-      levels = topicLevels(topic);
-    }
+    const wrong = this.#readTopic(bytes, topicStart, topicEnd);
+    if (wrong !== undefined) return wrong;
+    const topic = this.#topic;
+    const levels = this.#levels;
     const packetId = qos === 0 ? 0 : uint16At(bytes, topicEnd);
     if (packetId === 0 && qos !== 0) return fault("packet-id", "MQTT-2.3.1-1");
 
@@ -242,6 +267,9 @@ export class FrameReader {
 }
 
 const NOTHING = Buffer.alloc(0);
+
+/** So long a topic is not kept to be compared with. */
+const KEPT_TOPIC_BYTES_MAX = 256;
 
 /** Packet types, MQTT 3.1.1 §2.2.1. */
 const CONNECT = 1;

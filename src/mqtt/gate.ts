@@ -6,15 +6,7 @@ import type { CancelTimer } from "../clock.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import type { Principal } from "../thing/access.ts";
 import { admit, recheck } from "./admission.ts";
-import {
-  encodeConnack,
-  encodePuback,
-  encodePubcomp,
-  encodePubrec,
-  encodeSuback,
-  encodeUnsuback,
-  type ConnackCode,
-} from "./answers.ts";
+import { ACK, encodeConnack, encodeSuback, type AckByte, type ConnackCode } from "./answers.ts";
 import type {
   ConnectFrame,
   Frame,
@@ -30,6 +22,9 @@ import { Keepalive } from "./keepalive.ts";
 import type { Session } from "./sessions.ts";
 import { OUT_BYTES_MAX, SocketOutlet } from "./socket-outlet.ts";
 import { grantSubscriptions } from "./subscriptions.ts";
+
+/** What leaves when its batch is on disk. `undefined`: nothing, but it counts as unanswered. */
+type Answer = { readonly first: AckByte; readonly packetId: number } | (() => void) | undefined;
 
 /** Bad user name or password, MQTT 3.1.1 §3.2.2.3. */
 const BAD_LOGIN = 4;
@@ -51,6 +46,7 @@ export class Gate extends Duplex {
   readonly #reader: FrameReader;
   readonly #outlet: SocketOutlet;
   readonly #keepalive: Keepalive;
+  readonly #answerLater: (answer: Answer) => void;
   #session: Session | undefined;
   #as: Authenticated | undefined;
   #clientId = "";
@@ -74,6 +70,8 @@ export class Gate extends Duplex {
     const { clock } = deps.interactions;
     this.#outlet = new SocketOutlet(socket, clock, () => this.close("reads too slowly"));
     this.#keepalive = new Keepalive(clock);
+    const { commit } = deps.interactions.store;
+    this.#answerLater = commit.inBatches((answers, failure) => this.#send(answers, failure));
     this.#cancelConnectTimer = clock.after(FIXED_LIMITS.connectTimeoutMs, () => {
       this.close("no CONNECT");
     });
@@ -315,14 +313,13 @@ export class Gate extends Duplex {
         return;
       }
     }
-    this.#answer(
-      qos === 0 ? undefined : qos === 1 ? encodePuback(packetId) : encodePubrec(packetId),
-    );
+    if (qos === 0) this.#answer(undefined);
+    else this.#answer({ first: qos === 1 ? ACK.puback : ACK.pubrec, packetId });
   }
 
   #takePubrel(packetId: number): void {
     if (this.#session !== undefined) this.#deps.sessions.releaseIncoming(this.#session, packetId);
-    this.#answer(encodePubcomp(packetId));
+    this.#answer({ first: ACK.pubcomp, packetId });
   }
 
   #takeSubscribe({ filters, packetId }: SubscribeFrame): void {
@@ -339,12 +336,12 @@ export class Gate extends Duplex {
     // A clean session has no row to wait for.
     const isStalled = this.#deps.interactions.store.writability.stall !== undefined;
     if (isStalled && session.number === undefined) answer();
-    else this.#answer(undefined, answer);
+    else this.#answer(answer);
   }
 
   #takeUnsubscribe(packetId: number, filters: readonly string[]): void {
     if (this.#session !== undefined) this.#deps.sessions.unsubscribe(this.#session, filters);
-    this.#answer(encodeUnsuback(packetId));
+    this.#answer({ first: ACK.unsuback, packetId });
   }
 
   #takeOther({ type, packetId, bytes }: OtherFrame): void {
@@ -366,20 +363,24 @@ export class Gate extends Duplex {
     }
   }
 
-  /** Sends the answer when all that was put so far is on disk; not at all if it cannot be written. */
-  #answer(packet: Buffer | undefined, then?: () => void): void {
+  /** Answers when all that was put so far is on disk; not at all if it cannot be written. */
+  #answer(answer: Answer): void {
     this.#unanswered += 1;
-    this.#deps.interactions.store.commit.settled((failure) => {
-      const wasWaiting = this.#mustWait();
-      this.#unanswered -= 1;
-      if (failure !== undefined) {
-        this.close("the store cannot write");
-        return;
-      }
-      if (packet !== undefined) this.#outlet.send(packet);
-      then?.();
-      if (wasWaiting) this.#pull();
-    });
+    this.#answerLater(answer);
+  }
+
+  #send(answers: readonly Answer[], failure: GatewayError | undefined): void {
+    const wasWaiting = this.#mustWait();
+    this.#unanswered -= answers.length;
+    if (failure !== undefined) {
+      this.close("the store cannot write");
+      return;
+    }
+    for (const answer of answers) {
+      if (typeof answer === "function") answer();
+      else if (answer !== undefined) this.#outlet.sendAck(answer.first, answer.packetId);
+    }
+    if (wasWaiting) this.#pull();
   }
 
   #startWithholding(): void {

@@ -11,6 +11,7 @@ import {
   parseStatusTopic,
   type InboundTopic,
 } from "../thing/topics.ts";
+import { TopicMemo } from "./topic-memo.ts";
 
 type Found = Pick<Store, "things">;
 
@@ -20,10 +21,13 @@ export type PublishRight =
   | { readonly kind: "free" }
   | { readonly kind: "none"; readonly topic: InboundTopic | undefined };
 
+const parsedTopics = new TopicMemo<InboundTopic | "none">();
+const parseOrNone = (topic: string): InboundTopic | "none" => parseInboundTopic(topic) ?? "none";
+
 /** May the principal publish to this topic name? Says nothing of the payload. */
 export function publishRight(store: Found, principal: Principal, topic: string): PublishRight {
-  const parsed = parseInboundTopic(topic);
-  if (parsed === undefined) {
+  const parsed = parsedTopics.of(topic, parseOrNone);
+  if (parsed === "none") {
     const isFree = !isReservedTree(topic) && topicPatterns(principal, "pub").some(matches(topic));
     return isFree ? { kind: "free" } : { kind: "none", topic: undefined };
   }

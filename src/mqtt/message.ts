@@ -38,28 +38,51 @@ const PUBLISH = 0x30;
 const DUP_BIT = 0x08;
 const RETAIN_BIT = 0x01;
 
-/** A PUBLISH packet, MQTT 3.1.1 §3.3. `packetId` counts for QoS 1 and 2 only. */
-export function encodePublish(
-  message: Pick<Message, "topic" | "payload" | "retain">,
-  { qos, packetId, dup }: { readonly qos: Qos; readonly packetId: number; readonly dup: boolean },
-): Buffer {
+/** What stands in the fixed header of a PUBLISH; `packetId` counts for QoS 1 and 2 only. */
+export type PublishHeader = { readonly qos: Qos; readonly packetId: number; readonly dup: boolean };
+
+type Published = Pick<Message, "topic" | "payload" | "retain">;
+
+/** A PUBLISH packet, MQTT 3.1.1 §3.3. */
+export function encodePublish(message: Published, header: PublishHeader): Buffer {
+  const bytes = Buffer.allocUnsafe(publishBytes(message, header.qos));
+  writePublish(bytes, 0, message, header);
+  return bytes;
+}
+
+/** Bytes of the packet. */
+export function publishBytes(message: Published, qos: Qos): number {
+  const remaining = remainingBytes(Buffer.byteLength(message.topic), message.payload.length, qos);
+  return 1 + lengthBytes(remaining) + remaining;
+}
+
+/** Writes the packet at `start`. The room is the caller's to see to. */
+export function writePublish(
+  target: Buffer,
+  start: number,
+  message: Published,
+  { qos, packetId, dup }: PublishHeader,
+): void {
   const { topic, payload } = message;
   const topicBytes = Buffer.byteLength(topic);
-  const idBytes = qos === 0 ? 0 : 2;
-  const remaining = 2 + topicBytes + idBytes + payload.length;
-  const bytes = Buffer.allocUnsafe(1 + lengthBytes(remaining) + remaining);
-  bytes[0] = PUBLISH | (dup ? DUP_BIT : 0) | (qos << 1) | (message.retain ? RETAIN_BIT : 0);
-  let at = 1;
-  for (let rest = remaining; ; rest >>>= 7) {
-    bytes[at] = rest < 0x80 ? rest : (rest & 0x7f) | 0x80;
-    at += 1;
+  target[start] = PUBLISH | (dup ? DUP_BIT : 0) | (qos << 1) | (message.retain ? RETAIN_BIT : 0);
+  let at = start + 1;
+  for (let rest = remainingBytes(topicBytes, payload.length, qos); ; rest >>>= 7) {
+    target[at++] = rest < 0x80 ? rest : (rest & 0x7f) | 0x80;
     if (rest < 0x80) break;
   }
-  at = bytes.writeUInt16BE(topicBytes, at);
-  at += bytes.write(topic, at);
-  if (qos !== 0) at = bytes.writeUInt16BE(packetId, at);
-  payload.copy(bytes, at);
-  return bytes;
+  target[at++] = topicBytes >> 8;
+  target[at++] = topicBytes & 0xff;
+  at += target.write(topic, at, topicBytes === topic.length ? "latin1" : "utf8");
+  if (qos !== 0) {
+    target[at++] = packetId >> 8;
+    target[at++] = packetId & 0xff;
+  }
+  target.set(payload, at);
+}
+
+function remainingBytes(topicBytes: number, payloadBytes: number, qos: Qos): number {
+  return 2 + topicBytes + (qos === 0 ? 0 : 2) + payloadBytes;
 }
 
 function lengthBytes(remaining: number): number {

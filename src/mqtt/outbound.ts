@@ -31,11 +31,15 @@ type Offered = { readonly owed: readonly Owed[]; readonly lost: readonly Session
  */
 export class Outbound {
   readonly #deps: OutboundDeps;
+  readonly #releaseLater: (owed: Owed) => void;
   /** Set last, because a lost action request makes another interaction. */
   #endRequestDeps: InteractionDeps | undefined;
 
   constructor(deps: OutboundDeps) {
     this.#deps = deps;
+    this.#releaseLater = deps.interactions.store.commit.inBatches((owed, failure) => {
+      if (failure === undefined) releaseAll(owed);
+    });
   }
 
   /** Before the first connection: what sessions were still owed of retained messages is found anew. */
@@ -121,23 +125,19 @@ export class Outbound {
   #offer(message: Message, may: (principal: Principal) => boolean): Offered {
     const owed: Owed[] = [];
     const lost: Session[] = [];
-    for (const [session, qos] of this.#deps.sessions.match(message.topic)) {
+    for (const { session, qos } of this.#deps.sessions.match(message.topic)) {
       const principal = this.#principalOf(session);
       if (principal === undefined || !may(principal)) continue;
       const counter = session.queue.offer(message, atMost(message.qos, qos));
-      if (counter !== undefined) owed.push({ session, counter });
-      else if (qos !== 0) lost.push(session);
+      if (counter === undefined) {
+        if (qos !== 0) lost.push(session);
+        continue;
+      }
+      const entry = { session, counter };
+      owed.push(entry);
+      this.#releaseLater(entry);
     }
-    this.#releaseWhenSettled(owed);
     return { owed, lost };
-  }
-
-  #releaseWhenSettled(owed: readonly Owed[]): void {
-    if (owed.length === 0) return;
-    const { commit } = this.#deps.interactions.store;
-    commit.settled((failure) => {
-      if (failure === undefined) release(owed);
-    });
   }
 
   #principalOf(session: Session): Principal | undefined {
@@ -170,8 +170,10 @@ function stateMessage(topic: string, name: string, value: Json): Message {
 }
 
 /** Releases what was offered, in its order; of what follows on another for one session, once. */
-function release(owed: readonly Owed[]): void {
-  for (const { session, counter } of owed) session.queue.release(counter);
+function releaseAll(owed: readonly Owed[]): void {
+  owed.forEach(({ session, counter }, index) => {
+    if (owed[index + 1]?.session !== session) session.queue.release(counter);
+  });
 }
 
 function atMost(published: Qos, asked: Qos): Qos {

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { z } from "zod";
 import type { Commit } from "../store/commit.ts";
 import { readRows, type Database } from "../store/database.ts";
@@ -116,13 +117,10 @@ type Payload = z.infer<typeof retainedSchema>;
 
 export function writeMessage(message: Pick<Message, "topic" | "payload" | "qos">): Payload {
   const { topic, payload } = message;
-  const text = payload.toString("utf8");
-  const isText = Buffer.byteLength(text) === payload.length && !text.includes("\uFFFD");
-  return {
-    topic,
-    ...(isText ? { text } : { base64: payload.toString("base64") }),
-    qos: message.qos,
-  };
+  const { qos } = message;
+  return isUtf8(payload)
+    ? { topic, text: payload.toString("utf8"), qos }
+    : { topic, base64: payload.toString("base64"), qos };
 }
 
 function readMessage(row: Payload): { topic: string; payload: Buffer; qos: Qos } {

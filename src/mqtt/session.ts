@@ -2,15 +2,17 @@ import { strict as assert } from "node:assert";
 import type { Deliverability } from "../interactions/action-deadlines.ts";
 import type { Limits } from "../limits.ts";
 import type { Commit } from "../store/commit.ts";
+import { ACK, type AckByte } from "./answers.ts";
 import type { Qos } from "./frame-kinds.ts";
-import { encodePublish, type Message, type RequestReference } from "./message.ts";
+import type { Message, PublishHeader, RequestReference } from "./message.ts";
 import { OwedRetained, type RetainedCopy } from "./owed-retained.ts";
 import { queueKey, readQueued, writeQueued, type QueuedRow } from "./session-rows.ts";
 import { Waiting } from "./waiting.ts";
 
 /** Where a session's packets go while a connection is open. */
 export type Outlet = {
-  readonly send: (packet: Buffer) => void;
+  readonly sendPublish: (message: Message, header: PublishHeader) => void;
+  readonly sendAck: (first: AckByte, packetId: number) => void;
   /** The socket takes no more for now: QoS 0 messages are dropped. */
   readonly isClogged: () => boolean;
   /** Calls back whenever all that waited for the socket has gone out. */
@@ -37,8 +39,6 @@ type Entry = {
   readonly key: string | undefined;
   /** Read again from its row when it is needed after a disconnect. */
   message: Message | undefined;
-  /** Its batch is on disk, so it may be sent. */
-  isReleased: boolean;
   /** 0: not sent yet. */
   packetId: number;
   /** QoS 2: PUBREC has come, PUBCOMP has not. */
@@ -49,7 +49,6 @@ type Entry = {
   readonly mayHaveBeenSent: boolean;
 };
 
-const PUBREL = 0x62;
 const PACKET_ID_MAX = 0xffff;
 
 /**
@@ -70,6 +69,8 @@ export class SessionQueue {
   readonly #retained = new OwedRetained();
   #outlet: Outlet | undefined;
   #lastCounter = 0;
+  /** What waits may be sent up to here: its batch is on disk. */
+  #releasedThrough = 0;
   #bytes = 0;
 
   constructor(deps: SessionDeps, persistentAs: number | undefined) {
@@ -98,7 +99,6 @@ export class SessionQueue {
       bytes,
       key: queueKey(this.#persistentAs, counter),
       message: undefined,
-      isReleased: true,
       packetId,
       isReceived,
       isIdStored: packetId !== 0,
@@ -109,6 +109,7 @@ export class SessionQueue {
     if (message.retain) this.#retained.restore(counter, message.topic);
     this.#bytes += bytes;
     this.#lastCounter = counter;
+    this.#releasedThrough = counter;
   }
 
   /**
@@ -124,27 +125,13 @@ export class SessionQueue {
     this.#lastCounter += 1;
     const counter = this.#lastCounter;
     const key = this.#keyFor(counter, qos);
-    const kept = { ...message, qos };
-    const bytes = message.topic.length + message.payload.length;
     if (key !== undefined) {
+      const kept = { ...message, qos };
       this.#deps.commit.put(key, writeQueued({ message: kept, packetId: 0, isReceived: false }));
     }
-    const { topic, isState, request } = message;
-    const sent = { packetId: 0, isReceived: false, isIdStored: false, mayHaveBeenSent: false };
-    const entry: Entry = {
-      counter,
-      topic,
-      qos,
-      isState,
-      request,
-      bytes,
-      key,
-      message: kept,
-      isReleased: false,
-      ...sent,
-    };
+    const entry = newEntry(counter, message, qos, key);
     this.#waiting.add(entry);
-    this.#bytes += bytes;
+    this.#bytes += entry.bytes;
     return counter;
   }
 
@@ -164,14 +151,18 @@ export class SessionQueue {
     return this.#retained.isInFlight(topic);
   }
 
-  /** What was offered as `counter` is on disk: it may go out. */
+  /** What was offered up to `counter` is on disk: it may go out. */
   release(counter: number): void {
-    const entry = this.#waiting.get(counter);
-    if (entry === undefined) return;
-    entry.isReleased = true;
+    const before = this.#releasedThrough;
+    if (counter <= before) return;
+    this.#releasedThrough = counter;
     this.pump();
-    // Nobody may come for it for months: its row is enough.
-    if (this.#outlet === undefined && entry.key !== undefined) entry.message = undefined;
+    if (this.#outlet !== undefined) return;
+    // Nobody may come for them for months: their rows are enough.
+    for (let next = before + 1; next <= counter; next += 1) {
+      const entry = this.#waiting.get(next);
+      if (entry?.key !== undefined) entry.message = undefined;
+    }
   }
 
   /** A connection is open: first what was in flight, in the order it was sent [MQTT-4.4.0-1]. */
@@ -190,7 +181,7 @@ export class SessionQueue {
     for (const entry of this.#inFlight.values()) if (!entry.isIdStored) this.#store(entry);
     for (const entry of this.#waiting.values()) {
       if (entry.qos === 0) this.#forget(entry);
-      else if (entry.key !== undefined && entry.isReleased) entry.message = undefined;
+      else if (entry.key !== undefined && this.#isReleased(entry)) entry.message = undefined;
     }
     this.#retained.keepOnly(({ qos }) => qos !== 0);
   }
@@ -200,7 +191,7 @@ export class SessionQueue {
     if (this.#outlet === undefined) return;
     for (const entry of this.#waiting.values()) {
       if (!this.#retained.isEmpty && !this.#pumpRetained(entry.counter, this.#outlet)) return;
-      if (!entry.isReleased) return;
+      if (!this.#isReleased(entry)) return;
       if (entry.qos !== 0 && this.#inFlight.size >= this.#deps.limits.inflight) return;
       if (!this.#mayGo(entry)) continue;
       this.#send(entry, this.#outlet);
@@ -225,7 +216,7 @@ export class SessionQueue {
     }
     const outlet = this.#outlet;
     this.#deps.commit.settled((failure) => {
-      if (failure === undefined) outlet?.send(encodePubrel(packetId));
+      if (failure === undefined) outlet?.sendAck(ACK.pubrel, packetId);
     });
   }
 
@@ -262,26 +253,27 @@ export class SessionQueue {
       before,
       ({ qos }) =>
         qos === 0 ? !outlet.isClogged() : this.#inFlight.size < this.#deps.limits.inflight,
-      (copy) => this.#sendRetained({ ...copy.message(), qos: copy.qos }, outlet),
+      (copy) => this.#sendRetained(copy.message(), copy.qos, outlet),
     );
   }
 
-  #sendRetained(message: Message, outlet: Outlet): number | undefined {
-    const { topic, qos, isState, request } = message;
+  #sendRetained(message: Message, qos: Qos, outlet: Outlet): number | undefined {
     if (qos === 0) {
-      outlet.send(encodePublish(message, { qos, packetId: 0, dup: false }));
+      outlet.sendPublish(message, { qos, packetId: 0, dup: false });
       return undefined;
     }
     this.#lastCounter += 1;
     const counter = this.#lastCounter;
-    const bytes = topic.length + message.payload.length;
-    this.#bytes += bytes;
     // Of QoS 2 the id must outlive the gateway: the client takes another message for a repetition.
     const key = qos === 2 ? this.#keyFor(counter, qos) : undefined;
-    const what = { counter, topic, qos, isState, request, bytes, key, message };
-    const sent = { isReleased: true, packetId: 0, isReceived: false, isIdStored: false };
-    this.#send({ ...what, ...sent, mayHaveBeenSent: false }, outlet);
+    const entry = newEntry(counter, message, qos, key);
+    this.#bytes += entry.bytes;
+    this.#send(entry, outlet);
     return counter;
+  }
+
+  #isReleased(entry: Entry): boolean {
+    return entry.counter <= this.#releasedThrough;
   }
 
   #isFull(message: Message): boolean {
@@ -319,7 +311,7 @@ export class SessionQueue {
     const message = this.#messageOf(entry);
     if (entry.qos === 0) {
       if (outlet.isClogged()) this.#deps.onDropped("clogged");
-      else outlet.send(encodePublish(message, { qos: 0, packetId: 0, dup: false }));
+      else outlet.sendPublish(message, { qos: 0, packetId: 0, dup: false });
       this.#forget(entry);
       return;
     }
@@ -327,27 +319,26 @@ export class SessionQueue {
     entry.packetId = packetId;
     this.#waiting.delete(entry);
     this.#inFlight.set(packetId, entry);
-    const dup = entry.mayHaveBeenSent;
-    const packet = encodePublish(message, { qos: entry.qos, packetId, dup });
+    const header = { qos: entry.qos, packetId, dup: entry.mayHaveBeenSent };
     if (entry.qos === 1) {
-      outlet.send(packet);
+      outlet.sendPublish(message, header);
       return;
     }
     // The id is on disk before it is used: after a crash the same message must not get another.
     this.#store(entry);
     this.#deps.commit.settled((failure) => {
-      if (failure === undefined && this.#outlet === outlet) outlet.send(packet);
+      if (failure === undefined && this.#outlet === outlet) outlet.sendPublish(message, header);
     });
   }
 
   #resend(entry: Entry): void {
     if (entry.isReceived) {
-      this.#outlet?.send(encodePubrel(entry.packetId));
+      this.#outlet?.sendAck(ACK.pubrel, entry.packetId);
       return;
     }
     if (!this.#mayGo(entry)) return;
     const { qos, packetId } = entry;
-    this.#outlet?.send(encodePublish(this.#messageOf(entry), { qos, packetId, dup: true }));
+    this.#outlet?.sendPublish(this.#messageOf(entry), { qos, packetId, dup: true });
   }
 
   #messageOf(entry: Entry): Message {
@@ -360,7 +351,8 @@ export class SessionQueue {
   #store(entry: Entry): void {
     if (entry.key === undefined) return;
     const { packetId, isReceived } = entry;
-    const row = writeQueued({ message: this.#messageOf(entry), packetId, isReceived });
+    const message = { ...this.#messageOf(entry), qos: entry.qos };
+    const row = writeQueued({ message, packetId, isReceived });
     this.#deps.commit.put(entry.key, row);
     entry.isIdStored = true;
   }
@@ -384,6 +376,20 @@ export class SessionQueue {
   }
 }
 
-function encodePubrel(packetId: number): Buffer {
-  return Buffer.of(PUBREL, 2, packetId >> 8, packetId & 0xff);
+function newEntry(counter: number, message: Message, qos: Qos, key: string | undefined): Entry {
+  const { topic, isState, request } = message;
+  return {
+    counter,
+    topic,
+    qos,
+    isState,
+    request,
+    bytes: topic.length + message.payload.length,
+    key,
+    message,
+    packetId: 0,
+    isReceived: false,
+    isIdStored: false,
+    mayHaveBeenSent: false,
+  };
 }

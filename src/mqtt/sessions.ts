@@ -6,6 +6,7 @@ import { FilterTrie } from "./filter-trie.ts";
 import { filterById } from "./grants.ts";
 import type { Qos } from "./frame-kinds.ts";
 import type { RetainedCopy } from "./owed-retained.ts";
+import { TopicMemo } from "./topic-memo.ts";
 import { SessionQueue, type SessionDeps } from "./session.ts";
 import {
   incomingKey,
@@ -46,6 +47,9 @@ export type Subscription = {
   readonly isReserved: boolean;
 };
 
+/** A session that a topic goes to, and the highest QoS it asked for. */
+export type Match = { readonly session: Session; readonly qos: Qos };
+
 type SessionsDeps = SessionDeps & {
   readonly store: Store;
   readonly clock: Clock;
@@ -59,6 +63,8 @@ export class Sessions {
   readonly #deps: SessionsDeps;
   readonly #byClientId = new Map<string, Session>();
   readonly #subscriptions = new FilterTrie<Subscription>();
+  /** Holds until a subscription changes. */
+  readonly #matches = new TopicMemo<readonly Match[]>();
   #lastNumber: number;
   #persistent = 0;
   #cancelTimer: CancelTimer | undefined;
@@ -180,6 +186,7 @@ export class Sessions {
     for (const subscription of session.subscriptions.values()) {
       this.#subscriptions.remove(subscription.matching, subscription);
     }
+    this.#matches.clear();
     session.subscriptions.clear();
     session.queue.discard();
     if (session.number === undefined) return;
@@ -229,7 +236,11 @@ export class Sessions {
   }
 
   /** The sessions that a topic goes to, each with the highest QoS it asked for [MQTT-3.3.5-1]. */
-  match(topic: string): ReadonlyMap<Session, Qos> {
+  match(topic: string): readonly Match[] {
+    return this.#matches.of(topic, this.#find);
+  }
+
+  readonly #find = (topic: string): readonly Match[] => {
     const found = new Map<Session, Qos>();
     const ofReserved = isReservedTree(topic);
     this.#subscriptions.match(topic, ({ session, qos, isReserved }) => {
@@ -237,8 +248,8 @@ export class Sessions {
       const before = found.get(session);
       if (before === undefined || before < qos) found.set(session, qos);
     });
-    return found;
-  }
+    return [...found].map(([session, qos]) => ({ session, qos }));
+  };
 
   /** Remembers a QoS 2 packet id until PUBREL, in the batch of what the packet changed. */
   rememberIncoming(session: Session, packetId: number): void {
@@ -276,6 +287,7 @@ export class Sessions {
     const subscription: Subscription = { session, qos, matching, isReserved };
     session.subscriptions.set(filter, subscription);
     this.#subscriptions.add(matching, subscription);
+    this.#matches.clear();
   }
 
   #remove(session: Session, filter: string): void {
@@ -283,6 +295,7 @@ export class Sessions {
     if (subscription === undefined) return;
     session.subscriptions.delete(filter);
     this.#subscriptions.remove(subscription.matching, subscription);
+    this.#matches.clear();
   }
 
   #markLeft(session: Session): void {

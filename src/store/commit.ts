@@ -6,9 +6,12 @@ import type { Writability } from "./writability.ts";
 /** Called once with the outcome of a batch: no error means it is on disk. */
 export type Settled = (failure: GatewayError | undefined) => void;
 
+/** `undefined` deletes it; a function is asked when the batch is closed. */
+type Row = string | (() => string) | undefined;
+
 type Batch = {
-  /** The last value of each key; `undefined` deletes it. */
-  readonly rows: Map<string, string | undefined>;
+  /** The last value of each key. */
+  readonly rows: Map<string, Row>;
   readonly waiting: Settled[];
   /** Want to hear of a stall as well as of the end. */
   readonly impatient: Set<(stall: GatewayError) => void>;
@@ -66,7 +69,8 @@ export class Commit {
     return this.#failure;
   }
 
-  put(key: string, value: string): void {
+  /** A `value` that is a function is asked once, when the batch is closed: for what changes often. */
+  put(key: string, value: string | (() => string)): void {
     this.#set(key, value);
   }
 
@@ -79,8 +83,8 @@ export class Commit {
    * @throws GatewayError `storage-failed` while the database is being opened again.
    */
   read(key: string): string | undefined {
-    if (this.#open.rows.has(key)) return this.#open.rows.get(key);
-    if (this.#inFlight?.rows.has(key) === true) return this.#inFlight.rows.get(key);
+    if (this.#open.rows.has(key)) return textOf(this.#open.rows.get(key));
+    if (this.#inFlight?.rows.has(key) === true) return textOf(this.#inFlight.rows.get(key));
     try {
       return this.#database.getSync(key);
     } catch (cause) {
@@ -93,9 +97,36 @@ export class Commit {
    * within this call, if it already is.
    */
   settled(callback: Settled): void {
-    const batch = this.#open.rows.size > 0 ? this.#open : this.#inFlight;
-    if (this.#failure !== undefined || batch === undefined) callback(this.#failure);
+    const batch = this.#awaited();
+    if (batch === undefined) callback(this.#failure);
     else batch.waiting.push(callback);
+  }
+
+  /**
+   * As `settled`, for what comes by the thousand: returns a function that takes an item, and calls
+   * `take` with all items of a batch at once, in their order, when the first of them would be called
+   * back.
+   */
+  inBatches<Item>(
+    take: (items: readonly Item[], failure: GatewayError | undefined) => void,
+  ): (item: Item) => void {
+    let gathering: { readonly batch: Batch; readonly items: Item[] } | undefined;
+    return (item) => {
+      const batch = this.#awaited();
+      if (batch === undefined) {
+        take([item], this.#failure);
+      } else if (gathering?.batch === batch) {
+        gathering.items.push(item);
+      } else {
+        const own = { batch, items: [item] };
+        gathering = own;
+        batch.waiting.push((failure) => {
+          // What a callback adds from now on is called back behind the others.
+          if (gathering === own) gathering = undefined;
+          take(own.items, failure);
+        });
+      }
+    };
   }
 
   /**
@@ -104,7 +135,7 @@ export class Commit {
    * put may still be written later.
    */
   async flushed(): Promise<void> {
-    const batch = this.#open.rows.size > 0 ? this.#open : this.#inFlight;
+    const batch = this.#awaited();
     if (this.#failure !== undefined) throw this.#failure;
     if (batch === undefined) return;
     const { stall } = this.#options.writability;
@@ -146,7 +177,13 @@ export class Commit {
     }
   }
 
-  #set(key: string, value: string | undefined): void {
+  /** The batch that everything put so far is in; `undefined`: it is on disk, or will never be. */
+  #awaited(): Batch | undefined {
+    if (this.#failure !== undefined) return undefined;
+    return this.#open.rows.size > 0 ? this.#open : this.#inFlight;
+  }
+
+  #set(key: string, value: Row): void {
     // After a failure nothing is written, and `settled` tells everybody so.
     if (this.#failure !== undefined) return;
     this.#open.rows.set(key, value);
@@ -200,8 +237,14 @@ export class Commit {
     // Chained: 2.8 times faster than an array of operations.
     const chained = this.#database.batch();
     for (const [key, value] of rows) {
-      if (value === undefined) chained.del(key);
-      else chained.put(key, value);
+      if (value === undefined) {
+        chained.del(key);
+        continue;
+      }
+      const text = typeof value === "string" ? value : value();
+      chained.put(key, text);
+      // Written again after a failure it is still what it was now.
+      if (text !== value) rows.set(key, text);
     }
     await chained.write({ sync: true });
   }
@@ -247,6 +290,10 @@ function failureOf(cause: unknown): GatewayError {
 /** LevelDB passes on the text of errno: ENOSPC, EDQUOT. */
 function isDiskFull(cause: unknown): boolean {
   return /no space left|ENOSPC|quota exceeded|EDQUOT/i.test(String(cause));
+}
+
+function textOf(row: Row): string | undefined {
+  return typeof row === "function" ? row() : row;
 }
 
 function newBatch(): Batch {

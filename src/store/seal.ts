@@ -18,5 +18,7 @@ export function unseal(key: string, row: string): string | undefined {
 }
 
 function checksum(key: string, content: string): string {
-  return crc32(content, crc32(key)).toString(RADIX).padStart(DIGITS, "0");
+  return crc32(key + content)
+    .toString(RADIX)
+    .padStart(DIGITS, "0");
 }

@@ -68,7 +68,7 @@ await test("what is refused changes nothing and is counted by its reason", async
 await test("an error that is none of ours is not taken for a refusal", async (t) => {
   const edge = await openEdge(t);
   const device = makeCredential(edge, "device", [grantOn([makeBoiler(edge)])]);
-  edge.deps.store.changes.append = () => {
+  edge.deps.store.changes.appendValues = () => {
     throw new TypeError("a broken invariant");
   };
   const publish = (): void => publishAs(edge, device, `${T}/properties/target`, { target: 1 });

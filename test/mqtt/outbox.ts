@@ -1,4 +1,6 @@
 import { parser, type IPublishPacket, type Packet } from "mqtt-packet";
+import { ACK_BYTES, writeAck, type AckByte } from "../../src/mqtt/answers.ts";
+import { encodePublish, type Message, type PublishHeader } from "../../src/mqtt/message.ts";
 import type { Outlet } from "../../src/mqtt/session.ts";
 
 /** What a session sends, read by another implementation of MQTT. */
@@ -12,7 +14,13 @@ export class Outbox implements Outlet {
     this.#parser.on("packet", (packet) => this.packets.push(packet));
   }
 
-  readonly send = (packet: Buffer): void => void this.#parser.parse(packet);
+  readonly sendPublish = (message: Message, header: PublishHeader): void =>
+    void this.#parser.parse(encodePublish(message, header));
+  readonly sendAck = (first: AckByte, packetId: number): void => {
+    const packet = Buffer.alloc(ACK_BYTES);
+    writeAck(packet, 0, first, packetId);
+    this.#parser.parse(packet);
+  };
   readonly isClogged = (): boolean => this.clogged;
   readonly onDrained = (callback: () => void): void => void (this.drained = callback);
 

@@ -30,7 +30,7 @@ function subscribe(edge: Edge, session: Session, filters: Readonly<Record<string
 /** Who gets what is published to the topic, and at which QoS. */
 function matched(edge: Edge, topic: string): Readonly<Record<string, Qos>> {
   return Object.fromEntries(
-    [...edge.sessions.match(topic)].map(([{ clientId }, qos]) => [clientId, qos]),
+    edge.sessions.match(topic).map(({ session, qos }) => [session.clientId, qos]),
   );
 }
 

@@ -110,6 +110,85 @@ await test("a callback is called at once when nothing is under way, else after i
   t.equal(log.at(-1), "idle again");
 });
 
+await test("items of a batch are taken at once, in their order and that of the callbacks", async (t) => {
+  const { database, commit } = makeCommit();
+  const log: string[] = [];
+  const named = logger(log);
+  const later = commit.inBatches<string>((items, failure) => {
+    log.push(`[${items.join(" ")}]${failure?.code ?? ""}`);
+    if (items.includes("b")) later("of a callback");
+  });
+  later("at once");
+  t.same(log, ["[at once]"]);
+  commit.put("a", "1");
+  commit.settled(named("before"));
+  later("a");
+  commit.settled(named("between"));
+  later("b");
+  await nextTurn();
+  later("in flight");
+  t.same(log, ["[at once]"]);
+  database.end();
+  await nextTurn();
+  t.same(log, ["[at once]", "before", "[a b in flight]", "between", "[of a callback]"]);
+  commit.put("b", "1");
+  later("next");
+  await nextTurn();
+  database.end();
+  await nextTurn();
+  t.equal(log.at(-1), "[next]");
+});
+
+await test("items of a batch that cannot be written are taken with the failure", async (t) => {
+  const { database, commit } = makeCommit();
+  const log: string[] = [];
+  const later = commit.inBatches<string>((items, failure) => {
+    log.push(`${items.join(" ")} ${failure?.code ?? "written"}`);
+  });
+  commit.put("a", "1");
+  later("a");
+  later("b");
+  await nextTurn();
+  database.fail(new Error("EIO"));
+  await nextTurn();
+  await nextTurn();
+  later("after it");
+  t.same(log, ["a b storage-failed", "after it storage-failed"]);
+});
+
+await test("a row that is a function is what it says when its batch is closed, also when it is written again", async (t) => {
+  const database = new HeldDatabase();
+  const commit: Commit = new Commit(database.asDatabase(), {
+    gatherMs: 0,
+    beforeWrite: () => undefined,
+    onWritten: () => undefined,
+    writability: new Writability(),
+    mend: async () => Promise.resolve(),
+    onFailure: () => t.fail("it can be mended"),
+  });
+  let value = 1;
+  const row = (): string => String(value);
+  commit.put("a", row);
+  value = 2;
+  t.equal(commit.read("a"), "2");
+  await nextTurn();
+  value = 3;
+  commit.put("a", row);
+  t.equal(commit.read("a"), "3");
+  database.fail(new Error("EIO"));
+  await nextTurn();
+  await nextTurn();
+  database.end();
+  await nextTurn();
+  await nextTurn();
+  database.end();
+  await commit.flushed();
+  t.same(
+    database.batches.map((rows) => rows.get("a")),
+    ["2", "2", "3"],
+  );
+});
+
 await test("callbacks run in the order of their registration, those of callbacks included", async (t) => {
   const { database, commit } = makeCommit();
   const log: string[] = [];
