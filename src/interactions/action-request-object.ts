@@ -4,11 +4,17 @@ import type { JsonObject } from "../thing/json.ts";
 import type { Thing } from "../thing/thing.ts";
 import { formatTime } from "../thing/time.ts";
 
+/** What is shown of a request, and so what there must be of it. */
+export type ShownRequest = Pick<
+  ActionRequest,
+  "name" | "moment" | "status" | "input" | "output" | "error" | "completedAt"
+>;
+
 /** `{"<action>": {"input"?, "href", "timeRequested", "status", …}}`: the same over both protocols. */
 export function actionRequestObject(
   store: Pick<Store, "ids">,
   thing: Pick<Thing, "account" | "id">,
-  request: ActionRequest,
+  request: ShownRequest,
 ): JsonObject {
   const { name, status, input, output, error, moment, completedAt } = request;
   return {

@@ -3,13 +3,20 @@ import { makeThing } from "../store/things.ts";
 import { mayOnThing, originOf, type Principal } from "../thing/access.ts";
 import type { JsonObject } from "../thing/json.ts";
 import {
+  affordancesOf,
   mergeElements,
   readThingDescription,
   removeAffordance,
+  renderThingDescription,
 } from "../thing/thing-description.ts";
-import { isThingId, isUlid, type AffordanceKind, type Thing } from "../thing/thing.ts";
+import {
+  isThingId,
+  isUlid,
+  type AffordanceKind,
+  type Affordances,
+  type Thing,
+} from "../thing/thing.ts";
 import { descriptionStatusTopic } from "../thing/topics.ts";
-import { renderThingDescription } from "../thing/thing-description.ts";
 import { authoriseInAccount, authoriseOnThing, type ThingRequest } from "./authorise.ts";
 import { withdrawGrants } from "./credential-grants.ts";
 import type { InteractionDeps } from "./deps.ts";
@@ -127,7 +134,16 @@ export function deleteThing(
 export function eraseThing(deps: InteractionDeps, thing: Thing): void {
   const { changes, things, properties, requests, retention } = deps.store;
   const { account, id, uid, number } = thing;
-  changes.append({ class: "thing", thing: number, at: deps.clock.wallMs(), account, id, uid });
+  const removed = [...properties.ofThing(number).keys()];
+  changes.append({
+    class: "thing",
+    thing: number,
+    at: deps.clock.wallMs(),
+    account,
+    id,
+    uid,
+    ...(removed.length === 0 ? {} : { removed }),
+  });
   things.delete(thing);
   properties.deleteThing(number);
   for (const unfinished of [...requests.unfinishedOf(number)]) requests.delete(unfinished);
@@ -200,16 +216,32 @@ function replaceDescription(
   const { account, id, uid, number, created } = present;
   const modified = deps.clock.wallMs();
   const row = { account, id, uid, number, created, modified, description };
-  const thing = commitRevision(deps, row, originOf(principal));
+  const removed = lostProperties(present, affordancesOf(description)).filter(
+    (name) => deps.store.properties.get(number, name) !== undefined,
+  );
+  const thing = commitRevision(deps, row, {
+    ...originOf(principal),
+    ...(removed.length === 0 ? {} : { removed }),
+  });
   forgetRemoved(deps, present, thing);
   return thing;
+}
+
+/** What the new revision no longer has, or no longer lets be read. */
+function lostProperties(before: Affordances, after: Affordances): readonly string[] {
+  return [...before.properties.values()]
+    .filter(({ name, writeOnly: wasHidden }) => {
+      const now = after.properties.get(name);
+      return now === undefined || (now.writeOnly && !wasHidden);
+    })
+    .map(({ name }) => name);
 }
 
 /** The change, the new revision and what sessions are owed of it: one batch. */
 function commitRevision(
   deps: InteractionDeps,
   row: Pick<Thing, "account" | "id" | "uid" | "number" | "created" | "modified" | "description">,
-  origin: { readonly via?: number },
+  extra: { readonly via?: number; readonly removed?: readonly string[] },
 ): Thing {
   const { store } = deps;
   const { account, id, uid, number, description } = row;
@@ -217,7 +249,7 @@ function commitRevision(
     class: "thing",
     thing: number,
     at: row.modified,
-    ...origin,
+    ...extra,
     account,
     id,
     uid,
@@ -238,9 +270,7 @@ function commitRevision(
 function forgetRemoved(deps: InteractionDeps, before: Thing, after: Thing): void {
   const { properties, requests, retention } = deps.store;
   const { number } = before;
-  for (const [name, { writeOnly: wasHidden }] of before.properties) {
-    const now = after.properties.get(name);
-    if (now !== undefined && (!now.writeOnly || wasHidden)) continue;
+  for (const name of lostProperties(before, after)) {
     properties.delete(number, name);
     retention.forget(number, { thing: number, of: "property", name });
   }

@@ -6,7 +6,8 @@ import type { Deletions } from "./deletions.ts";
 import { everyRow, requestKey, unfinishedKey, type Moment } from "./keys.ts";
 
 export const FINAL_STATUSES = ["completed", "failed", "cancelled", "expired"] as const;
-export type ActionStatus = "pending" | "received" | "running" | (typeof FINAL_STATUSES)[number];
+const ACTION_STATUSES = ["pending", "received", "running", ...FINAL_STATUSES] as const;
+export type ActionStatus = (typeof ACTION_STATUSES)[number];
 
 /** One request of an action and what has become of it. Times are ms since the epoch. */
 export type ActionRequest = {
@@ -41,7 +42,7 @@ const rowSchema = z.object({
   thing: z.number(),
   name: z.string(),
   moment: z.object({ at: z.number(), sequence: z.number() }),
-  status: z.enum(["pending", "received", "running", ...FINAL_STATUSES]),
+  status: z.enum(ACTION_STATUSES),
   input: json.exactOptional(),
   output: json.exactOptional(),
   error: json.exactOptional(),
@@ -54,6 +55,11 @@ const rowSchema = z.object({
     isSynced: z.boolean(),
   }),
 });
+
+/** Of a text that came from a row of the log. */
+export function isActionStatus(text: string): text is ActionStatus {
+  return ACTION_STATUSES.some((status) => status === text);
+}
 
 export function isFinal(status: ActionStatus): boolean {
   return FINAL_STATUSES.some((final) => final === status);

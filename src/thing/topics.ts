@@ -56,6 +56,13 @@ export const errorsTopic = (thing: NamedThing): string =>
   `status/${thing.account}/things/${thing.id}/errors`;
 export const dataTopic = (thing: NamedThing): string => `${thing.account}/data/${thing.id}`;
 
+/** Whether the gateway is there, as its uplinks tell it. */
+export const gatewayStatusTopic = (account: string, gatewayId: string): string =>
+  `status/${account}/gateways/${gatewayId}`;
+/** What was never sent, as its uplinks tell it. */
+export const gapsTopic = (account: string, gatewayId: string): string =>
+  `status/${account}/gateways/${gatewayId}/gaps`;
+
 export const propertySetTopic = (thing: NamedThing, name: string): string =>
   `set/${thing.account}/things/${thing.id}/properties/${name}`;
 export const propertiesSetTopic = (thing: NamedThing): string =>
@@ -66,6 +73,16 @@ export const eventSetTopic = (thing: NamedThing, name: string): string =>
   `set/${thing.account}/things/${thing.id}/events/${name}`;
 export const descriptionSetTopic = (thing: NamedThing): string =>
   `set/${thing.account}/things/${thing.id}`;
+
+/** What a command to these Things is published to: `thing` is an id, or `+` for every Thing. */
+export const commandFilter = (account: string, thing: string): string =>
+  `set/${account}/things/${thing === "+" ? "#" : `${thing}/#`}`;
+/** What these Things say of their properties, their actions and themselves. */
+export const statusFilters = (account: string, thing: string) => ({
+  properties: `status/${account}/things/${thing}/properties/+`,
+  actions: `status/${account}/things/${thing}/actions/+`,
+  description: `status/${account}/things/${thing}`,
+});
 
 /** One resource of a credential: `thing` is an id, or `+` for every Thing of the account. */
 export type GrantTarget =

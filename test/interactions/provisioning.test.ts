@@ -4,6 +4,8 @@ import { emitEvent } from "../../src/interactions/event-emission.ts";
 import { requestAction } from "../../src/interactions/action-invocation.ts";
 import { updateProperties } from "../../src/interactions/property-update.ts";
 import * as provisioning from "../../src/interactions/provisioning.ts";
+import { openChange } from "../../src/store/changes.ts";
+import { changeKey } from "../../src/store/keys.ts";
 import type { Grant, Principal } from "../../src/thing/access.ts";
 import type { JsonObject } from "../../src/thing/json.ts";
 import { isUlid } from "../../src/thing/thing.ts";
@@ -353,4 +355,29 @@ await test("who may define and who may delete is as the contract says", async (t
       `${who}: DELETE`,
     );
   }
+});
+
+await test("a change of a Thing names the values that go with it", async (t) => {
+  const harness = await setup.startHarness(t);
+  const { changes, commit } = harness.deps.store;
+  const newest = (): readonly string[] | undefined => {
+    const { sequence } = changes;
+    const change = openChange("thing", sequence, commit.read(changeKey("thing", sequence)) ?? "");
+    return change.class === "thing" ? change.removed : undefined;
+  };
+  create(harness, BOILER);
+  t.equal(newest(), undefined, "a new one");
+  const body = { target: 1, mode: "eco", temperature: 2, pin: "1234" };
+  updateProperties(harness.deps, { ...onBoiler, body });
+  const { target, temperature, pin, lenient } = BOILER.properties;
+  put(harness, { ...BOILER, title: "again" });
+  t.equal(newest(), undefined, "all of it stayed");
+  // `mode` is gone, `target` hidden; of `lenient` there never was a value.
+  const fewer = { target: { ...target, writeOnly: true }, temperature, pin };
+  put(harness, { ...BOILER, properties: fewer });
+  t.same(newest(), ["target", "mode"]);
+  put(harness, { ...BOILER, properties: { ...fewer, lenient } });
+  t.equal(newest(), undefined);
+  provisioning.deleteThing(harness.deps, onBoiler);
+  t.same(newest(), ["temperature"], "with the Thing what there was");
 });
