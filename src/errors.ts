@@ -128,7 +128,7 @@ export const ERRORS = {
     status: 409,
     title: "It conflicts with what is there",
     remedy: "Choose another name, or read what is there and change that.",
-    mqtt: "none",
+    mqtt: "refused",
   },
   "history-conflict": {
     status: 409,
@@ -158,6 +158,13 @@ export const ERRORS = {
     status: 409,
     title: "A limit on how many there may be is reached",
     remedy: "Delete some, or raise the limit named in detail (docs/configuration.md).",
+    mqtt: "refused",
+  },
+  expired: {
+    status: 410,
+    title: "It came too late",
+    remedy:
+      "Send it again; timeout, or the message expiry of MQTT 5, says how long it is good for.",
     mqtt: "refused",
   },
   "precondition-failed": {

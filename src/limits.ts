@@ -284,6 +284,22 @@ export const FIXED_LIMITS = {
   uplinkRequestsMax: 10_000,
   /** Notes that an uplink keeps of values that went up and have not come back. */
   uplinkNotesMax: 10_000,
+  /** Values of one uplink whose echo is awaited: about 4 MB. */
+  uplinkEchoesMax: 20_000,
+  /** The same of one property. */
+  uplinkEchoesPerPropertyMax: 128,
+  /** Values that lost against a local change and may win yet, of one uplink; on disk. */
+  uplinkLostMax: 1_000,
+  /** An echo that has not come this long after the acknowledgement will not come. */
+  uplinkEchoMsMax: 10_000,
+  /** Messages from upstream that are known again if they are sent again: more than brokers have in flight. */
+  uplinkRedeliveriesMax: 1_024,
+  /** Upstream silent for so long after the line came back: what waited there has come. */
+  uplinkBacklogQuietMs: 5_000,
+  /** The same, however busy it is. */
+  uplinkBacklogMsMax: 60_000,
+  /** When upstream was last heard is noted on disk so often: bounds how much older a command may look. */
+  uplinkAliveNoteMs: 60_000,
 
   // The process.
 

@@ -1,7 +1,7 @@
 import { GatewayError } from "../errors.ts";
 import { historyKey } from "../store/keys.ts";
 import type { PropertyState } from "../store/properties.ts";
-import { mayOnThing, type Principal } from "../thing/access.ts";
+import { mayOnThing, originOf, type Principal } from "../thing/access.ts";
 import { pointerTo, type Json, type JsonObject } from "../thing/json.ts";
 import type { PropertyAffordance, Thing } from "../thing/thing.ts";
 import { propertyStatusTopic } from "../thing/topics.ts";
@@ -54,7 +54,7 @@ export function updateProperty(
   if (request.others === "refuse") refuseOthers(body, [name], "");
   const ignored = othersThan(name, body);
   const checked = checkProperty(deps, affordance, value);
-  return { ...commitValues(deps, thing, [{ affordance, ...checked }]), ignored };
+  return { ...commitValues(deps, request, thing, [{ affordance, ...checked }]), ignored };
 }
 
 /**
@@ -76,7 +76,7 @@ export function updateProperties(
     return { affordance, ...checkProperty(deps, affordance, value) };
   });
   if (checked.length === 0) throw new GatewayError("malformed", "expected at least one property");
-  return { ...commitValues(deps, thing, checked), ignored: [] };
+  return { ...commitValues(deps, request, thing, checked), ignored: [] };
 }
 
 const NONE: readonly string[] = [];
@@ -126,6 +126,7 @@ type AcceptedValue = CheckedValue & { readonly affordance: PropertyAffordance };
 /** The change, the state, its history and what sessions are owed of it: one batch. */
 function commitValues(
   deps: InteractionDeps,
+  { principal }: ThingRequest,
   thing: Thing,
   accepted: readonly AcceptedValue[],
 ): Omit<PropertyUpdateOutcome, "ignored"> {
@@ -138,6 +139,7 @@ function commitValues(
     at,
     values: objectText(readable),
     ...(hidden.length === 0 ? {} : { writeOnly: hidden.map(({ affordance }) => affordance.name) }),
+    ...originOf(principal),
   });
   for (const { affordance, value } of readable) {
     const { name } = affordance;

@@ -1,8 +1,8 @@
 import type { ErrorCode, GatewayError } from "../errors.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
+import { refusalReport } from "../interactions/refusal-report.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { touchesThing, type Principal } from "../thing/access.ts";
-import { formatTime } from "../thing/time.ts";
 import { errorsTopic, parseInboundTopic } from "../thing/topics.ts";
 
 const MINUTE_MS = 60_000;
@@ -34,20 +34,14 @@ export class Refusals {
   }
 
   /** Says on `errors` why, if the publisher holds a grant on the Thing. */
-  #report(principal: Principal, topic: string, { code, message }: GatewayError): void {
+  #report(principal: Principal, topic: string, error: GatewayError): void {
     const parsed = parseInboundTopic(topic) ?? parseInboundTopic(thingPart(topic));
     if (parsed === undefined) return;
     const thing = this.#deps.store.things.find(parsed.account, parsed.thing);
     if (thing === undefined || !touchesThing(principal, thing)) return;
-    const report = {
-      topic: shortened(topic),
-      code,
-      detail: shortened(message),
-      timestamp: formatTime(this.#deps.clock.wallMs()),
-    };
     this.#deps.publish({
       topic: errorsTopic(thing),
-      payload: JSON.stringify(report),
+      payload: JSON.stringify(refusalReport(this.#deps.clock, topic, error)),
       thing,
       about: "errors",
     });
@@ -65,12 +59,6 @@ export class Refusals {
     this.#reported.set(publisher, { minute, count: 1 });
     return true;
   }
-}
-
-/** A report may repeat the topic. */
-function shortened(text: string): string {
-  const most = FIXED_LIMITS.errorReportTextLengthMax;
-  return text.length <= most ? text : `${text.slice(0, most).toWellFormed()}…`;
 }
 
 /** `set/{account}/things/{thing}` of a topic that goes on in an unknown way. */

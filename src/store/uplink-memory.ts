@@ -80,6 +80,11 @@ export class UplinkMemory {
     return this.#notes.get(name);
   }
 
+  /** All of them, oldest first. */
+  notes(): Iterable<readonly [name: string, note: Json]> {
+    return this.#notes.entries();
+  }
+
   /** `undefined` deletes it. */
   setNote(name: string, note: Json | undefined): void {
     if (note === undefined) this.#notes.delete(name);
