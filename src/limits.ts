@@ -184,6 +184,8 @@ export const FIXED_LIMITS = {
   clientIdBytesMax: 256,
   /** A publish waits this long for a store that takes nothing; its client should know then. */
   withheldMsMax: 30_000,
+  /** Packets of one client that are taken before the others get their turn: some milliseconds. */
+  turnFramesMax: 256,
   /** Bytes that wait for a slow reader before QoS 0 to it is dropped: it is to stay up to date. */
   cloggedBytesMax: 1_048_576,
   /** Topic names of which it is remembered who is subscribed and what they mean: 10 MB at the most. */

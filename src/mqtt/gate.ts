@@ -22,6 +22,7 @@ import { Keepalive } from "./keepalive.ts";
 import type { Session } from "./sessions.ts";
 import { OUT_BYTES_MAX, SocketOutlet } from "./socket-outlet.ts";
 import { grantSubscriptions } from "./subscriptions.ts";
+import { Turn } from "./turn.ts";
 
 /** What leaves when its batch is on disk. `undefined`: nothing, but it counts as unanswered. */
 type Answer = { readonly first: AckByte; readonly packetId: number } | (() => void) | undefined;
@@ -46,6 +47,7 @@ export class Gate extends Duplex {
   readonly #reader: FrameReader;
   readonly #outlet: SocketOutlet;
   readonly #keepalive: Keepalive;
+  readonly #turn = new Turn(() => this.#pull());
   readonly #answerLater: (answer: Answer) => void;
   #session: Session | undefined;
   #as: Authenticated | undefined;
@@ -160,11 +162,13 @@ export class Gate extends Duplex {
     this.#keepalive.heard();
     this.#reader.push(chunk);
     this.#pull();
+    if (this.#turn.isOverAfter(chunk.length)) this.#socket.pause();
   }
 
   #mustWait(): boolean {
     const { inflight } = this.#deps.interactions.limits;
-    return this.#isHeld || this.#withheld !== undefined || this.#unanswered >= inflight;
+    if (this.#isHeld || this.#turn.isOver) return true;
+    return this.#withheld !== undefined || this.#unanswered >= inflight;
   }
 
   /** Takes frames while it may; what is not taken holds back the socket. */
@@ -176,6 +180,7 @@ export class Gate extends Duplex {
         return;
       }
       this.#take(frame);
+      this.#turn.took();
     }
     if (!this.#isClosed) this.#socket.pause();
   }
@@ -192,26 +197,21 @@ export class Gate extends Duplex {
         }
         return;
       }
-      case "pubrel": {
+      case "pubrel":
         this.#takePubrel(frame.packetId);
         return;
-      }
-      case "connect": {
+      case "connect":
         this.#takeConnect(frame);
         return;
-      }
-      case "subscribe": {
+      case "subscribe":
         this.#takeSubscribe(frame);
         return;
-      }
-      case "unsubscribe": {
+      case "unsubscribe":
         this.#takeUnsubscribe(frame.packetId, frame.filters);
         return;
-      }
-      case "other": {
+      case "other":
         this.#takeOther(frame);
         return;
-      }
       case "fault":
         if (frame.connackCode !== undefined)
           this.#outlet.send(encodeConnack(false, frame.connackCode));

@@ -53,6 +53,10 @@ export class RawClient {
     return client;
   }
 
+  static bytesOf(this: void, packet: Packet): Buffer {
+    return bytesOf(packet);
+  }
+
   /** All of it in one segment, as far as that is ours to say. */
   send(...packets: readonly (Packet | Buffer)[]): void {
     this.#socket.write(Buffer.concat(packets.map(bytesOf)));
