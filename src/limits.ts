@@ -300,6 +300,10 @@ export const FIXED_LIMITS = {
   uplinkBacklogQuietMs: 5_000,
   /** The same, however busy it is. */
   uplinkBacklogMsMax: 60_000,
+  /** The backlog and the place in it are told upstream so often, if they have changed. */
+  uplinkPresenceMs: 60_000,
+  /** That nothing waits any more is seen this soon. */
+  uplinkPresenceLookMs: 2_000,
   /** When upstream was last heard is noted on disk so often: bounds how much older a command may look. */
   uplinkAliveNoteMs: 60_000,
 

@@ -10,8 +10,17 @@ type Awaited = {
   readonly value: string;
   /** The uplink's own number of the message it went up with; 0: it went up before the last start. */
   readonly seq: number;
+  /** The change that set it. */
+  readonly sequence: number;
   /** When upstream acknowledged it; `undefined`: not yet. */
   ackedMs: number | undefined;
+};
+
+export type SentValue = {
+  readonly slot: string;
+  readonly value: string;
+  /** Of the change that set it. */
+  readonly sequence: number;
 };
 
 /**
@@ -39,18 +48,23 @@ export class Conflicts {
     return this.#count;
   }
 
-  isAwaiting(slot: string): boolean {
-    return this.#slots.has(slot);
+  /** The oldest change whose echo is awaited. */
+  get oldest(): number | undefined {
+    let oldest: number | undefined;
+    for (const awaited of this.#slots.values()) {
+      for (const { sequence } of awaited) oldest = Math.min(oldest ?? sequence, sequence);
+    }
+    return oldest;
   }
 
   /** A value is on its way up. Sent again, it may come back twice. */
-  sent(slot: string, value: string, seq: number): void {
-    this.#add(slot, { value, seq, ackedMs: undefined });
+  sent({ slot, value, sequence }: SentValue, seq: number): void {
+    this.#add(slot, { value, seq, sequence, ackedMs: undefined });
   }
 
   /** It went up and was acknowledged before this start, and may not have come back. */
-  wasSent(slot: string, value: string): void {
-    this.#add(slot, { value, seq: 0, ackedMs: 0 });
+  wasSent({ slot, value, sequence }: SentValue): void {
+    this.#add(slot, { value, seq: 0, sequence, ackedMs: 0 });
   }
 
   /** Upstream has what was sent as `seq`, once for each time it was sent. */

@@ -1,5 +1,6 @@
 import { GatewayError } from "../errors.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import { ownMember, requireObject } from "../interactions/payload.ts";
 import { applyThingMessage } from "../interactions/thing-message.ts";
 import type { Outbox } from "../store/outbox.ts";
@@ -10,6 +11,7 @@ import { mergeElements } from "../thing/thing-description.ts";
 import type { Thing } from "../thing/thing.ts";
 import type { InboundTopic, StatusTopic } from "../thing/topics.ts";
 import { Conflicts } from "./conflicts.ts";
+import { noteEchoed, readUnechoed } from "./echo-place.ts";
 import { LostValues } from "./lost-values.ts";
 import type { DownMessage } from "./message.ts";
 import { readSlot, sameDescription, slotOf, valuesOf } from "./owed-values.ts";
@@ -17,7 +19,7 @@ import { sameValue } from "./same-value.ts";
 
 export type StatusDeps = {
   readonly interactions: InteractionDeps;
-  readonly outbox: Pick<Outbox, "owes" | "memory">;
+  readonly outbox: Pick<Outbox, "uplink" | "memory" | "owes">;
   readonly principal: Principal;
   /** A value that lost could not be set after all. */
   readonly onRefused: (error: GatewayError) => void;
@@ -44,6 +46,9 @@ export class DownStatus {
   readonly #deps: StatusDeps;
   readonly #conflicts = new Conflicts();
   readonly #lost: LostValues;
+  /** The newest change that upstream has acknowledged. */
+  #newest = 0;
+  #notedMs = 0;
 
   constructor(deps: StatusDeps) {
     this.#deps = deps;
@@ -81,20 +86,24 @@ export class DownStatus {
 
   /** Something goes up: it will come back. */
   sent(owed: Owed): void {
-    for (const { slot, value } of valuesOf(owed)) this.#conflicts.sent(slot, value, owed.seq);
+    for (const value of valuesOf(owed)) this.#conflicts.sent(value, owed.seq);
   }
 
   acknowledged(owed: Owed): void {
     const now = this.#deps.interactions.clock.monotonicMs();
-    for (const { slot } of valuesOf(owed)) {
+    for (const { slot, sequence } of valuesOf(owed)) {
       this.#conflicts.acknowledged(slot, owed.seq, now);
+      this.#newest = Math.max(this.#newest, sequence);
       this.#settle(slot);
     }
   }
 
-  /** Went up before the last start, and may not have come back. */
-  wasSent(owed: Owed): void {
-    for (const { slot, value } of valuesOf(owed)) this.#conflicts.wasSent(slot, value);
+  /** Before the first line: what went up before the last start and may not have come back. */
+  async recover(): Promise<void> {
+    const { interactions, outbox } = this.#deps;
+    this.#newest = await readUnechoed(interactions.store, outbox, (value) =>
+      this.#conflicts.wasSent(value),
+    );
   }
 
   lineOpened(): void {
@@ -103,12 +112,23 @@ export class DownStatus {
 
   lineClosed(): void {
     this.#conflicts.lineClosed();
+    this.#note();
   }
 
   /** Sets values that lost against echoes that will not come any more. To be called now and then. */
   look(): void {
-    this.#conflicts.sweep(this.#deps.interactions.clock.monotonicMs());
+    const now = this.#deps.interactions.clock.monotonicMs();
+    this.#conflicts.sweep(now);
     for (const slot of this.#lost.slots()) this.#settle(slot);
+    if (now - this.#notedMs >= FIXED_LIMITS.uplinkEchoMsMax) this.#note();
+  }
+
+  /** Late is harmless: what has come back is awaited once more, for a time. */
+  #note(): void {
+    this.#notedMs = this.#deps.interactions.clock.monotonicMs();
+    const { oldest } = this.#conflicts;
+    const through = oldest === undefined ? this.#newest : oldest - 1;
+    noteEchoed(this.#deps.outbox.memory, through);
   }
 
   #description(thing: Thing, body: Json): Arrived {

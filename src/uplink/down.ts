@@ -61,7 +61,7 @@ export class Down {
   readonly #status: DownStatus;
   readonly #refusals: DownRefusals;
   readonly #counts = { applied: 0, unchanged: 0, lost: 0, repeated: 0 };
-  /** While the store takes nothing new: the rest waits upstream, unacknowledged. */
+  /** While the store takes nothing new. The line takes only so many at a time, the rest waits upstream. */
   #held: Held[] = [];
   /** Counts lines: what came on an old one cannot be acknowledged any more. */
   #line = 0;
@@ -104,9 +104,9 @@ export class Down {
     return this.#status.counts;
   }
 
-  /** Before the first line: changes that upstream has, whose echo may still come (`peer`). */
-  wasSent(owed: Owed): void {
-    if (this.#isPeer) this.#status.wasSent(owed);
+  /** Once, before the first line: reads what a start has to know of what went up before. */
+  async start(): Promise<void> {
+    if (this.#isPeer) await this.#status.recover();
   }
 
   lineOpened({ sessionPresent }: { readonly sessionPresent: boolean }): void {
@@ -117,6 +117,7 @@ export class Down {
     this.#redeliveries.lineOpened(sessionPresent);
     this.#status.lineOpened();
     this.#look();
+    this.#takeHeld();
   }
 
   /** What was not acknowledged comes again on the next line. */
@@ -149,15 +150,16 @@ export class Down {
     else this.#known.acknowledged(owed);
   }
 
-  /** Takes a message of the line that is open. `acknowledge` is called once, or never. */
+  /** Takes a message of the line. `acknowledge` is called once, or never. */
   take(message: DownMessage, acknowledge: () => void): void {
     if (this.#isStopped) return;
     const now = this.#deps.interactions.clock.monotonicMs();
     this.#ages.heard();
     this.#ages.taken(now - this.#lastMs);
     this.#lastMs = now;
-    const isHeld = this.#held.length > 0;
-    if (isHeld || this.#deps.interactions.store.writability.refusal !== undefined) {
+    // The first ones may come with the answer to the CONNECT, before the line is called open.
+    const mustWait = !this.#isOpen || this.#held.length > 0;
+    if (mustWait || this.#deps.interactions.store.writability.refusal !== undefined) {
       this.#held.push({ message, acknowledge });
     } else {
       this.#takeNow({ message, acknowledge });
@@ -197,7 +199,7 @@ export class Down {
   }
 
   #takeHeld(): void {
-    while (!this.#isStopped) {
+    while (this.#isOpen && this.#deps.interactions.store.writability.refusal === undefined) {
       const next = this.#held.shift();
       if (next === undefined || !this.#takeNow(next)) return;
     }

@@ -1,9 +1,8 @@
+import type { RecordedChange } from "../store/changes.ts";
 import type { Owed } from "../store/outbox-items.ts";
 import type { JsonObject } from "../thing/json.ts";
+import type { SentValue } from "./conflicts.ts";
 import { sameValue } from "./same-value.ts";
-
-/** A value of a property, or a Thing Description, that goes up. */
-export type OwedValue = { readonly slot: string; readonly value: string };
 
 /** Names a property of a Thing; without a name its description. */
 export function slotOf(thing: number, name?: string): string {
@@ -17,25 +16,34 @@ export function readSlot(slot: string): { readonly thing: number; readonly name?
 }
 
 /** The values of an item, as they can be compared with those that come. */
-export function valuesOf({ item }: Owed): readonly OwedValue[] {
+export function valuesOf({ item }: Owed): readonly SentValue[] {
   switch (item.kind) {
-    case "state":
-      return [{ slot: slotOf(item.thing.number, item.name), value: sameValue(item.state.value) }];
-    case "description":
-      return [{ slot: slotOf(item.thing.number), value: sameDescription(item.thing.description) }];
-    case "change": {
-      const { change } = item;
-      if (change.class === "property") {
-        return Object.entries(change.values).map(([name, value]) => {
-          return { slot: slotOf(change.thing, name), value: sameValue(value) };
-        });
-      }
-      if (change.class !== "thing" || change.description === undefined) return [];
-      return [{ slot: slotOf(change.thing), value: sameDescription(change.description) }];
+    case "state": {
+      const { thing, name, state } = item;
+      const { value, sequence } = state;
+      return [{ slot: slotOf(thing.number, name), value: sameValue(value), sequence }];
     }
+    case "description": {
+      const { number, description, revision: sequence } = item.thing;
+      return [{ slot: slotOf(number), value: sameDescription(description), sequence }];
+    }
+    case "change":
+      return valuesOfChange(item.change);
     case "gap":
       return [];
   }
+}
+
+/** As `valuesOf`: of events and the like there are none. */
+export function valuesOfChange(change: RecordedChange): readonly SentValue[] {
+  const { thing, sequence } = change;
+  if (change.class === "property") {
+    return Object.entries(change.values).map(([name, value]) => {
+      return { slot: slotOf(thing, name), value: sameValue(value), sequence };
+    });
+  }
+  if (change.class !== "thing" || change.description === undefined) return [];
+  return [{ slot: slotOf(thing), value: sameDescription(change.description), sequence }];
 }
 
 const ADDED = new Set(["id", "uid", "created", "modified"]);
