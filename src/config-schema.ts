@@ -19,9 +19,15 @@ const SHAPES = {
     path: text("./data", "a path", "where everything is kept; relative to the working directory"),
     gather_ms: integer(
       0,
-      1_000,
+      100,
+      5,
+      "how long changes that come while others are being written wait for more, ms; a lone one never does",
+    ),
+    sync_interval_ms: integer(
       0,
-      "how long a commit waits for company, ms; 0 adapts to the load, 100 or more spares an SD card",
+      10_000,
+      0,
+      "least time from one synced write to the next, ms; 100 or more spares an SD card; 0: none",
     ),
     quota_mb: integer(
       0,

@@ -52,7 +52,7 @@ export async function startGateway(config: Config, deps: GatewayDeps): Promise<G
   const { clock, random, log } = deps;
   const store = await openStore({
     path: config.store.path,
-    gatherMs: config.store.gather_ms,
+    window: { gatherMs: config.store.gather_ms, syncIntervalMs: config.store.sync_interval_ms },
     quotaBytes: config.store.quota_mb * 1024 * 1024,
     history: historyBounds(config),
     clock,

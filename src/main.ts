@@ -86,6 +86,8 @@ async function run(config: Config, env: NodeJS.ProcessEnv): Promise<ExitCode> {
   });
   const end = awaitEnd(log);
   const notifier = openNotifier({ env, pid: process.pid, clock, log });
+  // The timers of the clock keep no process alive: without a listener yet it would just end.
+  const alive = setInterval(() => undefined, 3_600_000);
   try {
     await notifier.starting();
     const gateway = await startGateway(config, {
@@ -113,6 +115,8 @@ async function run(config: Config, env: NodeJS.ProcessEnv): Promise<ExitCode> {
     log.error("gateway.start_failed", { error });
     complain(error instanceof Error ? error.message : String(error));
     return exitCodeOf(error);
+  } finally {
+    clearInterval(alive);
   }
 }
 

@@ -31,7 +31,7 @@ function faultsOf(toml: string, env: NodeJS.ProcessEnv = {}): readonly string[] 
 }
 
 const DEFAULTS = {
-  store: { path: "./data", gather_ms: 0, quota_mb: 0 },
+  store: { path: "./data", gather_ms: 5, sync_interval_ms: 0, quota_mb: 0 },
   mqtt: { host: "127.0.0.1", port: 1883, free_topics: false, refused_filters: [] },
   http: { host: "127.0.0.1", port: 8080 },
   limits: defaultLimits(),
@@ -76,6 +76,7 @@ await test("every key can be given in the file and by its variable, and the vari
   const cases: readonly (readonly [string, string, string, unknown])[] = [
     ["store.path", '"/srv/a"', "/srv/b", "/srv/b"],
     ["store.gather_ms", "10", "20", 20],
+    ["store.sync_interval_ms", "10", "20", 20],
     ["store.quota_mb", "10", "20", 20],
     ["mqtt.host", '"::1"', "0.0.0.0", "0.0.0.0"],
     ["mqtt.port", "1", "0", 0],
@@ -138,7 +139,7 @@ await test("a value that is not expected is a fault at its path", (t) => {
       "mqtt.refused_filters.1: expected an array of topic filters",
     ],
     ['[store]\npath = ""', "store.path: expected a path"],
-    ["[store]\ngather_ms = 1001", "store.gather_ms: expected an integer from 0 to 1000"],
+    ["[store]\ngather_ms = 101", "store.gather_ms: expected an integer from 0 to 100"],
     ["[limits]\ntopic_levels = 101", "limits.topic_levels: expected an integer from 8 to 100"],
     ["[history]\nevent_rows = 0", "history.event_rows: expected an integer from 1 to 100000000"],
     ["[history]\nevent_days = 36501", "history.event_days: expected an integer from 0 to 36500"],
@@ -146,8 +147,14 @@ await test("a value that is not expected is a fault at its path", (t) => {
     ['[log]\nlevel = "trace"', "log.level: expected one of error, warn, info, debug"],
     ["store = 1", "store: expected a table"],
     ["[[mqtt]]\nport = 1", "mqtt: expected a table"],
-    ["[store]\nfolder = 1", "store.folder: expected one of path, gather_ms, quota_mb"],
-    ['[store]\n"__proto__" = 1', "store.__proto__: expected one of path, gather_ms, quota_mb"],
+    [
+      "[store]\nfolder = 1",
+      "store.folder: expected one of path, gather_ms, sync_interval_ms, quota_mb",
+    ],
+    [
+      '[store]\n"__proto__" = 1',
+      "store.__proto__: expected one of path, gather_ms, sync_interval_ms, quota_mb",
+    ],
     ["[stor]", "stor: expected one of store, mqtt, http, limits, bootstrap, history, clock, log"],
   ];
   for (const [toml, fault] of cases) t.same(faultsOf(toml), [fault], toml);

@@ -26,7 +26,7 @@ async function fill(given: {
   const endless = { rows: Number.MAX_SAFE_INTEGER, days: 0 };
   const store = await openStore({
     path: given.path,
-    gatherMs: 0,
+    window: { gatherMs: 0, syncIntervalMs: 0 },
     quotaBytes: 0,
     history: { property: endless, action: endless, event: endless, data: endless },
     clock,

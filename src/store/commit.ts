@@ -1,5 +1,7 @@
 import { strict as assert } from "node:assert";
+import type { Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
+import { CommitWindow, type WindowBounds } from "./commit-window.ts";
 import type { Database } from "./database.ts";
 import type { Writability } from "./writability.ts";
 
@@ -18,8 +20,8 @@ type Batch = {
 };
 
 export type CommitOptions = {
-  /** ms that a batch waits for company. 0: written as soon as the one before it is on disk. */
-  readonly gatherMs: number;
+  readonly window: WindowBounds;
+  readonly clock: Pick<Clock, "monotonicMs" | "after">;
   /** Called before a batch is closed: last rows may be added. */
   readonly beforeWrite: () => void;
   /** Called when a batch is on disk, before anybody who waits for it. */
@@ -48,6 +50,7 @@ export type CommitOptions = {
 export class Commit {
   readonly #database: Database;
   readonly #options: CommitOptions;
+  readonly #window: CommitWindow;
   #open: Batch = newBatch();
   #inFlight: Batch | undefined;
   #scheduled = false;
@@ -58,6 +61,7 @@ export class Commit {
   constructor(database: Database, options: CommitOptions) {
     this.#database = database;
     this.#options = options;
+    this.#window = new CommitWindow(options.window, options.clock);
   }
 
   /** Batches and rows written since the start. */
@@ -186,6 +190,7 @@ export class Commit {
   #set(key: string, value: Row): void {
     // After a failure nothing is written, and `settled` tells everybody so.
     if (this.#failure !== undefined) return;
+    if (this.#open.rows.size === 0) this.#window.begin(this.#inFlight !== undefined);
     this.#open.rows.set(key, value);
     this.#schedule();
   }
@@ -194,7 +199,8 @@ export class Commit {
     if (this.#scheduled || this.#inFlight !== undefined) return;
     this.#scheduled = true;
     // A timer or an immediate, never a microtask: a batch must not close in the middle of a turn.
-    if (this.#options.gatherMs > 0) setTimeout(this.#write, this.#options.gatherMs);
+    const { waitMs } = this.#window;
+    if (waitMs > 0) this.#options.clock.after(waitMs, this.#write);
     else setImmediate(this.#write);
   }
 
@@ -205,6 +211,7 @@ export class Commit {
     const batch = this.#open;
     this.#open = newBatch();
     this.#inFlight = batch;
+    this.#window.close();
     // Only now: what `beforeWrite` puts belongs to this batch and must not ask for another.
     this.#scheduled = false;
     // A broken invariant in a callback rejects and so ends the process.

@@ -5,6 +5,7 @@ import { Accounts } from "./accounts.ts";
 import { ActionRequests } from "./action-requests.ts";
 import { ChangeLog, type LogMark } from "./changes.ts";
 import { Commit } from "./commit.ts";
+import type { WindowBounds } from "./commit-window.ts";
 import { Credentials } from "./credentials.ts";
 import { openDatabase, type Database } from "./database.ts";
 import { Deletions } from "./deletions.ts";
@@ -66,7 +67,8 @@ export type Store = {
 
 export type StoreOptions = {
   readonly path: string;
-  readonly gatherMs: number;
+  /** How long a commit gathers. */
+  readonly window: WindowBounds;
   /** Bytes the store may use; 0: what the disk has, but for a reserve. */
   readonly quotaBytes: number;
   /** The disk under `path`, if not the real one. */
@@ -239,7 +241,8 @@ function makeCommit(options: StoreOptions, database: Database, beforeWrite: () =
   const sequence = { acknowledged: 0, closing: 0 };
   const acknowledgedSequence = (): number => sequence.acknowledged;
   const commit = new Commit(database, {
-    gatherMs: options.gatherMs,
+    window: options.window,
+    clock,
     beforeWrite: () => (sequence.closing = beforeWrite()),
     onWritten: () => (sequence.acknowledged = sequence.closing),
     writability,

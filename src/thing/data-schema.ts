@@ -1,4 +1,3 @@
-import { isAscii } from "node:buffer";
 import { Ajv, _, str, type ErrorObject, type KeywordDefinition, type ValidateFunction } from "ajv";
 import { fullFormats } from "ajv-formats/dist/formats.js";
 import type { Fault } from "../errors.ts";
@@ -58,10 +57,18 @@ export function parseJson(text: string | Uint8Array): ParsedJson {
 
 /** @throws TypeError if it is not UTF-8. */
 function decodeUtf8(bytes: Uint8Array): string {
-  // Most of what devices send is ASCII: read as latin1 in half the time.
-  return Buffer.isBuffer(bytes) && isAscii(bytes)
+  // Most of what devices send is short and ASCII: read as latin1 in half the time.
+  return Buffer.isBuffer(bytes) && isShortAscii(bytes)
     ? bytes.toString("latin1")
     : strictUtf8.decode(bytes);
+}
+
+const SHORT_BYTES = 512;
+
+function isShortAscii(bytes: Buffer): boolean {
+  if (bytes.length > SHORT_BYTES) return false;
+  for (const byte of bytes) if (byte > 0x7f) return false;
+  return true;
 }
 
 /** `ignoreBOM` leaves the mark in the text, where JSON does not allow it (RFC 8259 §8.1). */

@@ -19,7 +19,7 @@ export async function openAt(path: string, logged: Logged[] = []): Promise<Store
       void logged.push([level, event, fields]);
   return openStore({
     path,
-    gatherMs: 0,
+    window: { gatherMs: 0, syncIntervalMs: 0 },
     quotaBytes: 0,
     history: AMPLE,
     clock: systemClock("always"),

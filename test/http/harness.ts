@@ -121,7 +121,7 @@ export async function startGateway(
   const history = { rows: 1_000_000, days: 0 };
   const store = await openStore({
     path,
-    gatherMs: 0,
+    window: { gatherMs: 0, syncIntervalMs: 0 },
     quotaBytes: 0,
     history: { property: history, action: history, event: history, data: history },
     clock,

@@ -20,7 +20,7 @@ abstractPersistence({
     const path = mkdtempSync(join(tmpdir(), "sluice-persistence-"));
     const store = await openStore({
       path,
-      gatherMs: 0,
+      window: { gatherMs: 0, syncIntervalMs: 0 },
       quotaBytes: 0,
       history: AMPLE,
       clock: new ManualClock(),

@@ -58,7 +58,7 @@ export async function startSimGateway(
     openStoreOn(await disk.open(), {
       path: "/nowhere",
       room: AMPLE_ROOM,
-      gatherMs: 0,
+      window: { gatherMs: 0, syncIntervalMs: 0 },
       quotaBytes: 0,
       history: AMPLE,
       clock,

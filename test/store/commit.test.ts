@@ -5,6 +5,7 @@ import type { GatewayError } from "../../src/errors.ts";
 import { Commit } from "../../src/store/commit.ts";
 import { Writability } from "../../src/store/writability.ts";
 import { HeldDatabase } from "./held-database.ts";
+import { ManualClock } from "./manual-clock.ts";
 
 type Made = {
   readonly database: HeldDatabase;
@@ -16,7 +17,8 @@ function makeCommit(beforeWrite: (commit: Commit) => void = () => undefined): Ma
   const database = new HeldDatabase();
   const failures: GatewayError[] = [];
   const commit: Commit = new Commit(database.asDatabase(), {
-    gatherMs: 0,
+    window: { gatherMs: 0, syncIntervalMs: 0 },
+    clock: new ManualClock(),
     beforeWrite: () => beforeWrite(commit),
     onWritten: () => undefined,
     writability: new Writability(),
@@ -159,7 +161,8 @@ await test("items of a batch that cannot be written are taken with the failure",
 await test("a row that is a function is what it says when its batch is closed, also when it is written again", async (t) => {
   const database = new HeldDatabase();
   const commit: Commit = new Commit(database.asDatabase(), {
-    gatherMs: 0,
+    window: { gatherMs: 0, syncIntervalMs: 0 },
+    clock: new ManualClock(),
     beforeWrite: () => undefined,
     onWritten: () => undefined,
     writability: new Writability(),
@@ -306,27 +309,6 @@ await test("batches reach the disk in order, acknowledged in order, whatever the
     }),
     { seed: 31, numRuns: 60 },
   );
-});
-
-await test("a batch that waits for company takes what comes meanwhile", async (t) => {
-  const database = new HeldDatabase();
-  const commit = new Commit(database.asDatabase(), {
-    gatherMs: 5,
-    beforeWrite: () => undefined,
-    onWritten: () => undefined,
-    writability: new Writability(),
-    mend: async (failure) => Promise.reject(failure),
-    onFailure: () => undefined,
-  });
-  commit.put("a", "1");
-  const flushed = commit.flushed();
-  await nextTurn();
-  commit.put("b", "1");
-  t.equal(database.batches.length, 0);
-  while (database.inFlight === 0) await nextTurn();
-  database.end();
-  await flushed;
-  t.same([...(database.batches[0]?.keys() ?? [])], ["a", "b"]);
 });
 
 await test("a close writes what was put, and tells whoever comes later that it is stopping", async (t) => {

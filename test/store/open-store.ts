@@ -40,7 +40,7 @@ export async function openTemporaryStore(t: Test, bounds = AMPLE): Promise<Opene
   const open = async (history: HistoryBounds): Promise<Store> =>
     openStore({
       path,
-      gatherMs: 0,
+      window: { gatherMs: 0, syncIntervalMs: 0 },
       quotaBytes: 0,
       history,
       clock,

@@ -19,7 +19,7 @@ function folder(t: Test): string {
 async function open(path: string, failures: GatewayError[] = []): Promise<Store> {
   return openStore({
     path,
-    gatherMs: 0,
+    window: { gatherMs: 0, syncIntervalMs: 0 },
     quotaBytes: 0,
     history: AMPLE,
     log: QUIET_LOG,
