@@ -89,7 +89,7 @@ export async function startSimGateway(
     onFatal: (error) => fatal.push(error),
   });
   late.broker = broker;
-  await broker.start();
+  await untilWritten(disk, broker.start());
   deadlines.start();
   expiries.start();
   return {

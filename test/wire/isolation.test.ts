@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { t as file, test } from "tap";
-import { connectPacket, publishPacket, RawClient } from "./raw-client.ts";
+import { bytesOf, connectPacket, publishPacket, RawClient } from "./raw-client.ts";
 import { Site } from "./site.ts";
 
 const site = await Site.start(file, { SLUICE_LIMITS__PACKET_BYTES: "65536" });
@@ -13,7 +13,7 @@ function flood(count: number, topic: string, payload: string): Buffer {
   return Buffer.concat(
     Array.from({ length: count }, (_, index) => {
       const packet = publishPacket(topic, payload, { qos: 1, id: (index % 65_535) + 1 });
-      return RawClient.bytesOf(packet);
+      return bytesOf(packet);
     }),
   );
 }
@@ -28,11 +28,11 @@ for (const [what, bytes, count] of FLOODS) {
   await test(`a flood of ${what} leaves others their turn`, { timeout: 60_000 }, async (t) => {
     const flooder = await RawClient.connect(t, site, login, { clientId: "flooder" });
     const other = await RawClient.connect(t, site, login, { clientId: "other" });
-    let isOver = false;
+    const flooding = { isOver: false };
     flooder.send(bytes);
-    const answered = flooder.take(count).then(() => (isOver = true));
+    const answered = flooder.take(count).then(() => (flooding.isOver = true));
     let rounds = 0;
-    while (!isOver) {
+    while (!flooding.isOver) {
       other.send(publishPacket(SET, { n: 1 }, { qos: 1, id: 1 }));
       await other.next();
       rounds += 1;

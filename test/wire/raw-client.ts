@@ -53,10 +53,6 @@ export class RawClient {
     return client;
   }
 
-  static bytesOf(this: void, packet: Packet): Buffer {
-    return bytesOf(packet);
-  }
-
   /** All of it in one segment, as far as that is ours to say. */
   send(...packets: readonly (Packet | Buffer)[]): void {
     this.#socket.write(Buffer.concat(packets.map(bytesOf)));
@@ -104,7 +100,7 @@ export class RawClient {
   }
 }
 
-function bytesOf(packet: Packet | Buffer): Buffer {
+export function bytesOf(packet: Packet | Buffer): Buffer {
   return Buffer.isBuffer(packet) ? packet : generate(packet, { protocolVersion: 4 });
 }
 
