@@ -1,4 +1,4 @@
-import { createHash, scrypt, timingSafeEqual } from "node:crypto";
+import { createHash, hash, scrypt, timingSafeEqual } from "node:crypto";
 import type { Random } from "./clock.ts";
 import { FIXED_LIMITS } from "./limits.ts";
 
@@ -45,7 +45,7 @@ export function isGeneratedSecret(secret: string, stored: SecretHash): boolean {
 
 /** A digest by which a secret of high entropy can be looked up. */
 export function lookupDigest(secret: string): string {
-  return createHash("sha256").update(secret).digest("base64url");
+  return hash("sha256", secret, "base64url");
 }
 
 function sha256(salt: string, secret: string): Buffer {

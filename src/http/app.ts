@@ -110,7 +110,7 @@ function requireOwn(principal: Principal, account: string): void {
 
 function requireScope(principal: Principal, scopes: readonly string[]): void {
   if (principal.kind !== "token") return;
-  if ([...principal.scopes].some((scope) => scopes.includes(scope))) return;
+  for (const scope of principal.scopes) if (scopes.includes(scope)) return;
   const detail = `${principal.name} has none of the scopes ${scopes.join(", ")}`;
   throw new GatewayError("forbidden", detail);
 }
@@ -182,6 +182,7 @@ function nothingAt(path: string): GatewayError {
 }
 
 function requireDecodable(path: string): void {
+  if (!path.includes("%")) return;
   try {
     decodeURIComponent(path);
   } catch {
