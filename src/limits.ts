@@ -306,6 +306,20 @@ export const FIXED_LIMITS = {
   uplinkPresenceLookMs: 2_000,
   /** When upstream was last heard is noted on disk so often: bounds how much older a command may look. */
   uplinkAliveNoteMs: 60_000,
+  /** A connect up to the answer of the broker: through TLS and a proxy, over a satellite. */
+  uplinkConnectMsMax: 30_000,
+  /** The last words to the broker: two round trips of a slow line. */
+  uplinkLeaveMsMax: 1_000,
+  /** Largest packet taken from upstream: a Thing Description with everything around it. */
+  uplinkPacketBytesMax: 1_048_576,
+  /** Publishes taken at once from a broker that asks (MQTT 5): each waits for its commit. */
+  uplinkReceiveMax: 100,
+  /** Messages from upstream that wait for their commit: a broker of MQTT 3.1.1 sends what it likes. */
+  uplinkInboundMessagesMax: 1_000,
+  /** Bytes of them. */
+  uplinkInboundBytesMax: 4_194_304,
+  /** Bytes of an HTTP proxy's answer to CONNECT: some fields and a short page. */
+  uplinkProxyHeadBytesMax: 16_384,
 
   // The process.
 
