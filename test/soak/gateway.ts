@@ -22,6 +22,7 @@ export type SoakedGateway = {
   readonly memory: () => Promise<MemoryAnswer>;
   /** Resolves when it has ended, whyever. */
   readonly ended: Promise<void>;
+  readonly hasEnded: () => boolean;
   /** An ordered stop; its store is deleted. @returns the exit code. Idempotent. */
   readonly stop: () => Promise<number | null>;
 };
@@ -50,6 +51,7 @@ const SETTINGS = {
   SLUICE_LIMITS__SESSIONS: "100",
   // All clients share one address.
   SLUICE_LIMITS__CONNECTS_PER_MINUTE_PER_ADDRESS: "6000",
+  SLUICE_LIMITS__LOGIN_FAILURES_PER_MINUTE_PER_ADDRESS: "600",
   UV_THREADPOOL_SIZE: "16",
 } as const;
 
@@ -85,6 +87,7 @@ export async function startSoaked(leak: Leak | undefined): Promise<SoakedGateway
     storePath,
     errors,
     ended,
+    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
     memory: async () => askForMemory(child),
     stop: async () => {
       const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);

@@ -42,8 +42,10 @@ async function main(args: readonly string[]): Promise<number> {
     );
     printer.report(report);
     return report.verdict.ok ? 0 : 1;
-  } finally {
+  } catch (error) {
     table.stop();
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
   }
 }
 

@@ -91,5 +91,5 @@ export function tablePrinter(
 function verdictLine({ what, unit, value, plusMinus, bound, verdict }: Judged): string {
   const shown =
     unit === "" ? String(value) : `${value.toFixed(1)} ± ${plusMinus.toFixed(1)} ${unit}`;
-  return `${what.padEnd(28)}${shown.padStart(24)}   bound ${String(bound).padStart(3)}   ${verdict}`;
+  return `${what.padEnd(28)}${shown.padStart(24)}   bound ${bound.toFixed(0).padStart(4)}   ${verdict}`;
 }

@@ -16,8 +16,14 @@ type Sampled = Sample & { readonly event: "sample" };
 type Judged = Verdict & { readonly event: "verdict"; readonly remains: Remains };
 type Line = Started | Sampled | Judged;
 
-/** Runs it to its end, or to SIGINT after the first sample. */
-async function runSoak(t: Test, args: readonly string[], isInterrupted = false) {
+type Pids = { readonly soak: number; readonly gateway: number };
+
+/** Runs it to its end. */
+async function runSoak(
+  t: Test,
+  args: readonly string[],
+  onFirstSample: (pids: Pids) => void = () => undefined,
+) {
   const folder = mkdtempSync(join(tmpdir(), "sluice-soak-test-"));
   const child = spawn(process.execPath, [SOAK, ...args], {
     env: { PATH: process.env["PATH"], TMPDIR: folder },
@@ -30,9 +36,13 @@ async function runSoak(t: Test, args: readonly string[], isInterrupted = false) 
   let stderr = "";
   child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
   const said: string[] = [];
+  const samples = (): number => said.filter((line) => line.includes('"event":"sample"')).length;
   createInterface({ input: child.stdout }).on("line", (line) => {
+    const before = samples();
     said.push(line);
-    if (isInterrupted && line.includes('"event":"sample"')) child.kill("SIGINT");
+    if (before > 0 || samples() === 0) return;
+    const { pid: gateway } = JSON.parse(said[0] ?? "") as Started;
+    onFirstSample({ soak: child.pid ?? -1, gateway });
   });
   const [code] = (await once(child, "close")) as [number | null];
   return { code, stderr, said, left: readdirSync(folder) };
@@ -69,12 +79,22 @@ await test("a short run tells what it sees, and leaves nothing behind", async (t
 
 await test("it stops in order on SIGINT, and says what it saw", async (t) => {
   const args = ["--minutes", "60", "--every", "1", "--seed", String(SEED), "--json"];
-  const { code, stderr, said, left } = await runSoak(t, args, true);
+  const { code, stderr, said, left } = await runSoak(t, args, ({ soak }) =>
+    process.kill(soak, "SIGINT"),
+  );
   t.same({ code, stderr, left }, { code: 0, stderr: "", left: [] });
   const lines = said.map((line) => JSON.parse(line) as Line);
   t.equal(lines.at(-1)?.event, "verdict");
   const [started] = lines as [Started];
   t.notOk(isRunning(started.pid), "its gateway has ended");
+});
+
+await test("a gateway that ends under load is a failure", async (t) => {
+  const args = ["--minutes", "60", "--every", "1", "--seed", String(SEED), "--json"];
+  const { code, stderr, left } = await runSoak(t, args, ({ gateway }) =>
+    process.kill(gateway, "SIGKILL"),
+  );
+  t.same({ code, stderr, left }, { code: 1, stderr: "the gateway ended under load\n", left: [] });
 });
 
 await test("a gateway that leaks sockets is noticed, even in a short run", async (t) => {

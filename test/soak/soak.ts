@@ -81,6 +81,9 @@ export async function runSoak(
     const complaints = [...tally.complaints, ...gateway.errors];
     const remains = { ...left, complaints, exitCode };
     return { samples, remains, verdict: judge(samples, remains) };
+  } catch (cause) {
+    if (!gateway.hasEnded()) throw cause;
+    throw new Error(["the gateway ended under load", ...gateway.errors].join("\n"), { cause });
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", end);
