@@ -71,8 +71,8 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
   },
   "half-a-map-is-recorded": {
     file: "interactions/property-update.js",
-    right: "values: Object.fromEntries(readable.map(",
-    wrong: "values: Object.fromEntries(readable.slice(0, 1).map(",
+    right: "values: objectText(readable),",
+    wrong: "values: objectText(readable.slice(0, 1)),",
     noticedBy: ["as-sent"],
   },
   "what-is-owed-is-in-another-batch": {
@@ -84,9 +84,9 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
   },
   "what-is-owed-goes-out-backwards": {
     file: "mqtt/session.js",
-    right: "for (const entry of this.#waiting.values()) {\n            if (!entry.isReleased)",
+    right: "for (const entry of this.#waiting.values()) {\n            if (!this.#retained.isEmpty",
     wrong:
-      "for (const entry of [...this.#waiting.values()].reverse()) {\n            if (!entry.isReleased)",
+      "for (const entry of [...this.#waiting.values()].reverse()) {\n            if (!this.#retained.isEmpty",
     noticedBy: ["delivered"],
   },
   "sessions-are-not-kept": {
