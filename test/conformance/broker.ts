@@ -106,6 +106,8 @@ async function startOn(
       SLUICE_HTTP__PORT: "0",
       SLUICE_MQTT__FREE_TOPICS: "true",
       SLUICE_BOOTSTRAP__ADMIN_TOKEN: ADMIN,
+      // No window: the test's clock stands until the test moves it.
+      SLUICE_STORE__GATHER_MS: "0",
       SLUICE_LIMITS__CONNECTS_PER_MINUTE_PER_ADDRESS: "0",
       SLUICE_LIMITS__LOGIN_FAILURES_PER_MINUTE_PER_ADDRESS: "0",
       ...env,
