@@ -9,6 +9,7 @@ export function violations(result: SimResult): readonly string[] {
   const log = readLog(result.disk.rows);
   return [
     ...sequenceHoles(log),
+    ...timesGoneBack(log),
     ...lostOrDoubled(result, log),
     ...outOfOrder(result, log),
     ...wrongState(result, log),
@@ -36,6 +37,16 @@ function sequenceHoles(log: readonly RecordedChange[]): readonly string[] {
   return log.flatMap(({ sequence }, index) =>
     sequence === index + 1 ? [] : [`sequence ${sequence} stands at place ${index + 1} of the log`],
   );
+}
+
+/** Whatever the clock did, times follow the order in which changes came. */
+function timesGoneBack(log: readonly RecordedChange[]): readonly string[] {
+  return log.flatMap(({ sequence, at }, index) => {
+    const before = log[index - 1];
+    return before === undefined || before.at <= at
+      ? []
+      : [`change ${sequence} has a time ${before.at - at} ms before that of the one before it`];
+  });
 }
 
 /** Values are unique over a run, so that a value is a write. */
