@@ -251,6 +251,8 @@ export const FIXED_LIMITS = {
   ballastBytes: 8_388_608,
   /** On a small file system: this part of it. */
   ballastPart: 0.05,
+  /** UTF-16 units of rows that wait for a write to end: as much again is in that write. */
+  waitingSizeMax: 33_554_432,
   /** Failed writes that follow each other, not of a full disk, before it is called hopeless. */
   writeFailuresMax: 3,
   /** Past revisions of Thing Descriptions, and deletions: nobody reads them but an uplink that is behind. */

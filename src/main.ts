@@ -9,7 +9,7 @@ import type { Gateway } from "./gateway.ts";
 import { openLog } from "./journal.ts";
 import { FIXED_LIMITS } from "./limits.ts";
 import type { Log } from "./log.ts";
-import { EXIT, exitCodeOf } from "./start-error.ts";
+import { EXIT, exitCodeOf, explain } from "./start-error.ts";
 import type { ExitCode } from "./start-error.ts";
 import { isJournalStream, runsAsService } from "./systemd/invocation.ts";
 import { openNotifier } from "./systemd/notify.ts";
@@ -113,7 +113,7 @@ async function run(config: Config, env: NodeJS.ProcessEnv): Promise<ExitCode> {
     return await stop(gateway, notifier, log, code);
   } catch (error) {
     log.error("gateway.start_failed", { error });
-    complain(error instanceof Error ? error.message : String(error));
+    complain(explain(error));
     return exitCodeOf(error);
   } finally {
     clearInterval(alive);

@@ -46,6 +46,32 @@ const CODES: Readonly<Record<string, FailureCode>> = {
   "storage-failed": EXIT.storage,
 };
 
+/** What to do, by what stands in one of the causes. */
+const REMEDIES = [
+  [/EROFS|read-only file system/i, "mount it writable (dmesg says why it is not)"],
+  [
+    /EACCES|EPERM|permission denied|not permitted/i,
+    "the store and all that is in it must belong to the user who runs the gateway",
+  ],
+  [/ENOSPC|EDQUOT|no space left|quota exceeded/i, "free space on the disk"],
+  [/EIO|input\/output error/i, "the disk fails (see dmesg): restore a backup on another one"],
+] as const;
+
+/** One line for whoever has to see to it: what failed, why, and what to do. */
+export function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const messages: string[] = [];
+  let cause: unknown = error;
+  while (cause instanceof Error && messages.length < FIXED_LIMITS.errorCausesMax) {
+    messages.push(cause.message);
+    cause = cause.cause;
+  }
+  const what = [...new Set(messages)].join(": ");
+  if (exitCodeOf(error) !== EXIT.storage) return what;
+  const remedy = REMEDIES.find(([sign]) => sign.test(what))?.[1];
+  return remedy === undefined ? what : `${what}; ${remedy}`;
+}
+
 /** The exit code for anything thrown. What is not known may work the next time. */
 export function exitCodeOf(error: unknown): FailureCode {
   let storage = false;

@@ -32,8 +32,15 @@ export class Daemon {
   #stdout = "";
   #stderr = "";
 
-  constructor(t: Test, args: readonly string[], env: NodeJS.ProcessEnv) {
-    this.#child = spawn(process.execPath, [MAIN, ...args], {
+  /** `through`: a program with arguments that runs the one behind them. */
+  constructor(
+    t: Test,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv,
+    through: readonly string[] = [],
+  ) {
+    const [program = "", ...rest] = [...through, process.execPath, MAIN, ...args];
+    this.#child = spawn(program, rest, {
       env: { PATH: process.env["PATH"], ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });

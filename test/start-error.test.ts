@@ -1,6 +1,6 @@
 import { test } from "tap";
 import { GatewayError } from "../src/errors.ts";
-import { exitCodeOf, StartError } from "../src/start-error.ts";
+import { exitCodeOf, explain, StartError } from "../src/start-error.ts";
 
 const coded = (code: string, syscall?: string, cause?: unknown): Error =>
   Object.assign(new Error(code, { cause }), { code, syscall });
@@ -32,5 +32,29 @@ await test("the exit code says what a supervisor can do", (t) => {
     ["no error at all", "text", 75],
   ];
   for (const [name, error, code] of cases) t.equal(exitCodeOf(error), code, name);
+  t.end();
+});
+
+await test("who has to see to it reads what failed, why, and what to do, in one line", (t) => {
+  const opening = (cause: Error): GatewayError =>
+    new GatewayError("storage-failed", "could not open the database in /s", { cause });
+  const cases: readonly (readonly [unknown, RegExp])[] = [
+    [
+      opening(
+        Object.assign(new Error("EROFS: read-only file system, open '/s/a'"), { code: "EROFS" }),
+      ),
+      /^could not open the database in \/s: EROFS: .*'\/s\/a'; mount it writable/,
+    ],
+    [
+      opening(new Error("failed", { cause: new Error("IO error: /s/1.log: Permission denied") })),
+      /; the store and all that is in it must belong to the user/,
+    ],
+    [opening(new Error("ENOSPC: no space left on device")), /; free space/],
+    [opening(new Error("IO error: /s/1.log: Input/output error")), /; the disk fails/],
+    [opening(new Error("something else")), /^could not open the database in \/s: something else$/],
+    [coded("EACCES", "listen"), /^EACCES$/],
+    ["text", /^text$/],
+  ];
+  for (const [error, expected] of cases) t.match(explain(error), expected);
   t.end();
 });

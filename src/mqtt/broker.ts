@@ -150,8 +150,11 @@ export class MqttBroker {
     this.#aedes.on("clientError", (client, error) => {
       this.#deps.log.debug("mqtt.client_error", { clientId: client.id, error: error.message });
     });
-    store.writability.onChange((refusal) => {
-      for (const gate of [...this.#gates]) gate.onWritability(refusal === undefined);
+    store.writability.onChange(() => {
+      // Asked anew for each: what the first ones held may be as much as the store takes.
+      for (const gate of [...this.#gates]) {
+        gate.onWritability(store.writability.refusal === undefined);
+      }
     });
     this.#parts.wills.start();
     this.#parts.sessions.startExpiry();

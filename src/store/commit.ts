@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import type { Clock } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import { CommitWindow, type WindowBounds } from "./commit-window.ts";
 import type { Database } from "./database.ts";
 import type { Writability } from "./writability.ts";
@@ -17,6 +18,8 @@ type Batch = {
   readonly waiting: Settled[];
   /** Want to hear of a stall as well as of the end. */
   readonly impatient: Set<(stall: GatewayError) => void>;
+  /** UTF-16 units that were put, also in place of others: about the memory it takes. */
+  size: number;
 };
 
 export type CommitOptions = {
@@ -71,6 +74,11 @@ export class Commit {
 
   get failure(): GatewayError | undefined {
     return this.#failure;
+  }
+
+  /** Why nothing can be written now; it is tried again. */
+  get stall(): GatewayError | undefined {
+    return this.#options.writability.stall;
   }
 
   /** A `value` that is a function is asked once, when the batch is closed: for what changes often. */
@@ -192,6 +200,8 @@ export class Commit {
     if (this.#failure !== undefined) return;
     if (this.#open.rows.size === 0) this.#window.begin(this.#inFlight !== undefined);
     this.#open.rows.set(key, value);
+    this.#open.size += key.length + (typeof value === "string" ? value.length : 0);
+    if (this.#open.size > FIXED_LIMITS.waitingSizeMax) this.#options.writability.setBehind(true);
     this.#schedule();
   }
 
@@ -214,6 +224,7 @@ export class Commit {
     this.#window.close();
     // Only now: what `beforeWrite` puts belongs to this batch and must not ask for another.
     this.#scheduled = false;
+    this.#options.writability.setBehind(false);
     // A broken invariant in a callback rejects and so ends the process.
     void this.#persist(batch);
   };
@@ -289,20 +300,27 @@ export class Commit {
 
 function failureOf(cause: unknown): GatewayError {
   if (cause instanceof GatewayError) return cause;
-  return isDiskFull(cause)
-    ? new GatewayError("storage-full", "the disk is full: a batch was not written", { cause })
-    : new GatewayError("storage-failed", "a batch could not be written", { cause });
+  const text = String(cause);
+  const refusal = REFUSALS.find(([sign]) => sign.test(text))?.[1];
+  return refusal === undefined
+    ? new GatewayError("storage-failed", "a batch could not be written", { cause })
+    : new GatewayError("storage-full", `${refusal}: a batch was not written`, { cause });
 }
 
-/** LevelDB passes on the text of errno: ENOSPC, EDQUOT. */
-function isDiskFull(cause: unknown): boolean {
-  return /no space left|ENOSPC|quota exceeded|EDQUOT/i.test(String(cause));
-}
+/** By the text of errno, which LevelDB passes on: what ends when somebody sees to it. */
+const REFUSALS = [
+  [/no space left|ENOSPC|quota exceeded|EDQUOT/i, "the disk is full"],
+  [/read-only file system|EROFS/i, "the file system of the store is read-only"],
+  [
+    /permission denied|EACCES|not permitted|EPERM/i,
+    "the folder of the store may not be written to",
+  ],
+] as const;
 
 function textOf(row: Row): string | undefined {
   return typeof row === "function" ? row() : row;
 }
 
 function newBatch(): Batch {
-  return { rows: new Map(), waiting: [], impatient: new Set() };
+  return { rows: new Map(), waiting: [], impatient: new Set(), size: 0 };
 }

@@ -17,6 +17,8 @@ export type Range = {
 
 type CursorParts<Item> = {
   readonly open: (range: Range) => Source<Item>;
+  /** Resolves when sources can be opened, though the database is closed and opened just now. */
+  readonly whenOpen: () => Promise<void>;
   readonly keyOf: (item: Item) => string;
   /** A fault that hides rows, and not the whole disk: reading can go on behind it. */
   readonly isDamage: (error: unknown) => boolean;
@@ -34,7 +36,7 @@ const CHUNK = 1_000;
 export class Cursor<Item> {
   readonly #parts: CursorParts<Item>;
   readonly #range: Range;
-  #source: Source<Item>;
+  #source: Source<Item> | undefined;
   #last: string | undefined;
   #left: number;
   #isPatient = false;
@@ -44,7 +46,6 @@ export class Cursor<Item> {
     this.#parts = parts;
     this.#range = range;
     this.#left = range.limit ?? Infinity;
-    this.#source = parts.open(range);
   }
 
   /** The next row, or `undefined` behind the last one. */
@@ -72,7 +73,8 @@ export class Cursor<Item> {
   }
 
   async close(): Promise<void> {
-    await this.#source.close();
+    await this.#source?.close();
+    this.#ended = true;
   }
 
   async #read(wanted: number): Promise<readonly Item[]> {
@@ -80,8 +82,13 @@ export class Cursor<Item> {
     if (this.#ended || size <= 0) return [];
     let items: readonly Item[];
     try {
-      items = await this.#fetch(size);
+      items = await this.#fetch(await this.#opened(), size);
     } catch (error) {
+      if (isClosed(error) && this.#source !== undefined) {
+        // With the database, which is opened again: the range goes on where it was.
+        this.#source = undefined;
+        return this.#read(wanted);
+      }
       if (!this.#parts.isDamage(error)) throw error;
       if (this.#isPatient) {
         this.#ended = true;
@@ -99,20 +106,34 @@ export class Cursor<Item> {
   }
 
   /** `next` of LevelDB reads ahead, `nextv` does not. */
-  async #fetch(size: number): Promise<readonly Item[]> {
-    if (this.#isPatient) return this.#source.nextv(1);
-    if (size > 1) return this.#source.nextv(size);
-    const item = await this.#source.next();
+  async #fetch(source: Source<Item>, size: number): Promise<readonly Item[]> {
+    if (this.#isPatient) return source.nextv(1);
+    if (size > 1) return source.nextv(size);
+    const item = await source.next();
     return item === undefined ? [] : [item];
   }
 
-  /** Without a bound: LevelDB tells of damage also where a bound ends the range, and keeps the rows. */
-  async #goOnPatiently(): Promise<void> {
-    await this.#source.close();
-    this.#isPatient = true;
+  async #opened(): Promise<Source<Item>> {
+    if (this.#source !== undefined) return this.#source;
+    await this.#parts.whenOpen();
     const { limit: _, ...range } = this.#range;
-    this.#source = this.#parts.open(restOf(range, this.#last));
+    // LevelDB tells of damage also where a bound ends the range, and keeps the rows: none then.
+    const limit = this.#isPatient || this.#left === Infinity ? {} : { limit: this.#left };
+    this.#source = this.#parts.open({ ...restOf(range, this.#last), ...limit });
+    return this.#source;
   }
+
+  async #goOnPatiently(): Promise<void> {
+    await this.#source?.close();
+    this.#source = undefined;
+    this.#isPatient = true;
+  }
+}
+
+/** Before the first read that waits for it, or while it waits, the database was closed. */
+function isClosed(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "LEVEL_ITERATOR_NOT_OPEN" || code === "LEVEL_DATABASE_NOT_OPEN";
 }
 
 function restOf(range: Range, last: string | undefined): Range {

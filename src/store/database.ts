@@ -23,8 +23,8 @@ export async function openDatabase(
   monotonicMs: () => number = systemClock().monotonicMs,
 ): Promise<Database> {
   const damage = new Damage(path);
-  const database = new Database(folderIn(path), damage, async () =>
-    openLevel(path, damage, { log, monotonicMs }),
+  const database = new Database(folderIn(path), damage, async (isStart) =>
+    openLevel(path, damage, { log, monotonicMs, isStart }),
   );
   await database.open();
   return database;
@@ -66,11 +66,12 @@ export async function readRows<Parsed>(
 export class Database {
   readonly damage: Damage;
   readonly #folder: string;
-  readonly #openLevel: () => Promise<OpenLevel>;
+  readonly #openLevel: (isStart: boolean) => Promise<OpenLevel>;
   #opened: OpenLevel | undefined;
+  #reopening: Promise<void> | undefined;
 
   /** `folder` is where the tables are; nothing else is read or written there by this class. */
-  constructor(folder: string, damage: Damage, openLevel: () => Promise<OpenLevel>) {
+  constructor(folder: string, damage: Damage, openLevel: (isStart: boolean) => Promise<OpenLevel>) {
     this.damage = damage;
     this.#folder = folder;
     this.#openLevel = openLevel;
@@ -86,12 +87,27 @@ export class Database {
   }
 
   /** Opens it, also again after `close`. @throws as `openDatabase`. */
-  async open(): Promise<void> {
+  async open(isStart = true): Promise<void> {
     try {
-      this.#opened = await this.#openLevel();
+      this.#opened = await this.#openLevel(isStart);
     } catch (cause) {
       const detail = `could not open the database in ${this.#folder}`;
       throw new GatewayError("storage-failed", detail, { cause });
+    }
+  }
+
+  /**
+   * Closes it and opens it again; reads wait meanwhile, but for `getSync`. A damaged one is left for
+   * the next start, which salvages it and tells what is lost.
+   * @throws as `openDatabase`.
+   */
+  async reopen(): Promise<void> {
+    const reopening = this.close().then(async () => this.open(false));
+    this.#reopening = reopening.catch(() => undefined); // Whoever reads then finds it closed.
+    try {
+      await reopening;
+    } finally {
+      this.#reopening = undefined;
     }
   }
 
@@ -142,10 +158,12 @@ export class Database {
   }
 
   async getMany(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+    await this.#reopening;
     try {
       const rows: readonly (string | undefined)[] = await this.#open.level.getMany([...keys]);
       return rows.map((row, index) => this.#read(keys[index] ?? "", row));
     } catch (error) {
+      if (this.#reopening !== undefined) return this.getMany(keys); // It was closed meanwhile.
       if (!isDamage(error)) throw error;
       return keys.map((key) => this.getSync(key));
     }
@@ -227,8 +245,16 @@ export class Database {
     keyOf: (item: Item) => string,
     range: Range,
   ): Cursor<Item> {
-    const onDamage = (error: unknown): void => this.damage.addPlace(error);
-    return new Cursor({ open, keyOf, isDamage, onDamage }, range);
+    return new Cursor(
+      {
+        open,
+        whenOpen: async () => this.#reopening,
+        keyOf,
+        isDamage,
+        onDamage: (error) => this.damage.addPlace(error),
+      },
+      range,
+    );
   }
 
   /** The content of a row; `undefined` if there is none, or it is not what was written. */

@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
-import { open, readdir, stat, statfs } from "node:fs/promises";
+import { access, constants, open, readdir, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
+import { folderIn } from "./level-opening.ts";
 
 /** The room on the disk that the store lives on; bytes everywhere. */
 export type DiskRoom = {
@@ -10,6 +11,8 @@ export type DiskRoom = {
     readonly free: number;
     readonly used: number;
   }>;
+  /** Nothing may be made under it: a file system that was mounted read-only, a folder of another. */
+  readonly isReadOnly: () => Promise<boolean>;
   /** Room kept to be given up when there is no other. */
   readonly ballast: () => Promise<number>;
   readonly writeBallast: (bytes: number) => Promise<void>;
@@ -26,6 +29,7 @@ export function diskRoomAt(path: string): DiskRoom {
       const { blocks, bavail, bsize } = await statfs(path);
       return { total: blocks * bsize, free: bavail * bsize, used: await bytesUnder(path) };
     },
+    isReadOnly: async () => (await mayNotBeWritten(path)) || mayNotBeWritten(folderIn(path)),
     ballast: async () => sizeOf(ballastFile),
     writeBallast: async (bytes) => {
       const file = await open(ballastFile, "w", 0o600);
@@ -39,6 +43,18 @@ export function diskRoomAt(path: string): DiskRoom {
     },
     dropBallast: () => rmSync(ballastFile, { force: true }),
   };
+}
+
+async function mayNotBeWritten(folder: string): Promise<boolean> {
+  return access(folder, constants.W_OK).then(
+    () => false,
+    (error: unknown) => isRefusal(error),
+  );
+}
+
+function isRefusal(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "EROFS" || code === "EACCES" || code === "EPERM";
 }
 
 /** Bytes of all files under a folder; what vanishes meanwhile counts as nothing. */

@@ -153,7 +153,20 @@ export class Gaps {
 
   /** Looks at the older changes and at LevelDB's tables, little by little and once. */
   start(onFailure: (error: unknown) => void): void {
-    this.#checking = this.#checkOld(async () => this.#pause()).catch(onFailure);
+    this.#checking = this.#checkUntilDone().catch(onFailure);
+  }
+
+  async #checkUntilDone(): Promise<void> {
+    const { commit } = this.#deps;
+    do {
+      try {
+        await this.#checkOld(async () => this.#pause());
+        return;
+      } catch (error) {
+        // What could not be written is looked at again when something can.
+        if (commit.stall === undefined) throw error;
+      }
+    } while (await this.#pause());
   }
 
   /** Resolves when it reads and writes no more. Idempotent. */

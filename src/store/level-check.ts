@@ -1,8 +1,18 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
 import { listLevelFolder } from "./level-folder.ts";
 import { readLogFile } from "./level-log-file.ts";
 import { TableFile } from "./level-table.ts";
 import type { LongStep } from "./long-step.ts";
+
+/**
+ * LevelDB opens a table when it first needs it: one that may not be read would stop a request.
+ * @throws Error of the file system.
+ */
+export function requireReadable(folder: string): void {
+  if (!existsSync(folder)) return;
+  const { logs, tables } = listLevelFolder(folder);
+  for (const path of [...logs, ...tables].filter(existsSync)) accessSync(path, constants.R_OK);
+}
 
 /**
  * Looks at the logs that LevelDB is about to read: it drops what does not match, and up to 32 KiB of
@@ -48,7 +58,8 @@ export function* checkTables(paths: readonly string[]): Generator<void, string |
     let table: TableFile;
     try {
       table = new TableFile(path);
-    } catch {
+    } catch (error) {
+      if (existsSync(path)) throw error;
       continue; // Compacted meanwhile.
     }
     try {

@@ -4,7 +4,7 @@ import { Level } from "level";
 import { FIXED_LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { isDamage, type Damage } from "./damage.ts";
-import { whyLogsAreDamaged, whyTablesAreDamaged } from "./level-check.ts";
+import { requireReadable, whyLogsAreDamaged, whyTablesAreDamaged } from "./level-check.ts";
 import { readDropped, type Dropped } from "./level-log.ts";
 import { LongStep } from "./long-step.ts";
 import { isSalvageUnfinished, salvage, type Salvaged } from "./salvage.ts";
@@ -28,6 +28,8 @@ export type OpeningDeps = {
   /** Hears of what takes long, and how far it is. */
   readonly log: Log;
   readonly monotonicMs: () => number;
+  /** Not while the gateway serves: then a damaged database is left for the next start. */
+  readonly isStart: boolean;
 };
 
 /** An open LevelDB. */
@@ -58,7 +60,9 @@ export async function openLevel(
   makeFolder(path);
   const witness = readWitness(path);
   const starts = (witness?.starts ?? 0) + 1;
-  if (witness !== undefined) await countStart(path, { ...witness, starts, isClean: false });
+  if (witness !== undefined && deps.isStart) {
+    await countStart(path, { ...witness, starts, isClean: false });
+  }
   const isLogLost = witness !== undefined && !hasFile(folder, LOG_FILE);
   // A folder without CURRENT looks like none to LevelDB: it would delete what is in it.
   const createIfMissing = witness === undefined && !hasFile(folder, DATA_FILE);
@@ -67,6 +71,10 @@ export async function openLevel(
   let salvaged: Salvaged | undefined;
   let level: Level;
   if (typeof opened === "string") {
+    if (!deps.isStart) {
+      damage.wantSalvage(opened);
+      throw new Error(opened);
+    }
     deps.log.warn("store.salvaging", { reason: opened });
     const step = new LongStep(deps, "store.salvaging");
     salvaged = await salvage(path, { boot: witness?.boot ?? 0, reason: opened, step });
@@ -112,6 +120,7 @@ async function knownDamage(
 ): Promise<string | undefined> {
   if (isSalvageUnfinished(path)) return "a salvage was cut off";
   const folder = folderIn(path);
+  requireReadable(folder);
   const { checkedBytesClean, checkedBytesUnclean, uncleanStartsMax } = FIXED_LIMITS;
   // The rest is looked at while the gateway serves; all of it if starts fail again and again.
   const bytes = wasClean ? checkedBytesClean : checkedBytesUnclean;

@@ -18,8 +18,9 @@ type RecoveryDeps = {
 const RETRY_EVERY_MS = 1_000;
 
 /**
- * Mends the database after a failed write: waits for room if the disk is full, closes the handle that
- * cannot be trusted any more, opens it anew and looks whether all that was acknowledged is there.
+ * Mends the database after a failed write: waits for room if the disk is full, or until it may be
+ * written to, closes the handle that cannot be trusted any more, opens it anew and looks whether all
+ * that was acknowledged is there.
  */
 export function makeMend(deps: RecoveryDeps): (failure: GatewayError) => Promise<void> {
   let failures = 0;
@@ -38,11 +39,7 @@ export function makeMend(deps: RecoveryDeps): (failure: GatewayError) => Promise
 
 /** The old handle still serves reads meanwhile. */
 async function waitForRoom({ space, clock }: RecoveryDeps): Promise<void> {
-  space.dropBallast();
-  for (;;) {
-    await space.look();
-    const { free, reserve } = space.seen;
-    if (free > reserve / 2) return;
+  while (!(await space.hasRoom())) {
     await new Promise<void>((resolve) => clock.after(RETRY_EVERY_MS, resolve));
   }
 }
@@ -50,8 +47,7 @@ async function waitForRoom({ space, clock }: RecoveryDeps): Promise<void> {
 async function reopen({ database, acknowledgedSequence }: RecoveryDeps): Promise<void> {
   const expected = acknowledgedSequence();
   try {
-    await database.close();
-    await database.open();
+    await database.reopen();
   } catch (cause) {
     throw new GatewayError("storage-failed", "the database did not open again", { cause });
   }

@@ -102,7 +102,11 @@ export class Retention {
     const next = (): void => {
       if (this.#stopped) return;
       this.#cancelTimer = this.#deps.clock.after(SWEEP_EVERY_MS, () => {
-        void this.sweep().catch(onFailure).then(next);
+        const failed = (error: unknown): void => {
+          // While nothing can be written nothing is swept, either.
+          if (this.#deps.commit.stall === undefined) onFailure(error);
+        };
+        void this.sweep().catch(failed).then(next);
       });
     };
     next();

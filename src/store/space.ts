@@ -77,9 +77,12 @@ export class Space {
     if (!this.#isFull) await this.#keepBallast(Math.min(ballastBytes, total * ballastPart));
   }
 
-  /** Makes the last room there is. */
-  dropBallast(): void {
+  /** Is there enough to open the database and write to it? Gives up the ballast for that. */
+  async hasRoom(): Promise<boolean> {
+    if (await this.#deps.room.isReadOnly()) return false;
     this.#deps.room.dropBallast();
+    await this.look();
+    return this.#seen.free > this.#seen.reserve / 2;
   }
 
   #set(isFull: boolean, isOverQuota: boolean): void {

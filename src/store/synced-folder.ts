@@ -1,4 +1,14 @@
-import { closeSync, fstatSync, fsync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  fsync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+} from "node:fs";
 import { dirname, resolve } from "node:path";
 import { promisify } from "node:util";
 
@@ -58,10 +68,22 @@ export class SyncedFolder {
 
 /** Makes a folder, and those above it, that outlive a power cut. @throws Error of the file system. */
 export function makeFolder(folder: string): void {
-  const highest = mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const highest = makeAll(folder);
   if (highest === undefined) return;
   for (let made = resolve(folder); made.length >= resolve(highest).length; made = dirname(made)) {
     syncFolder(dirname(made));
+  }
+}
+
+/** @returns the highest that was made. */
+function makeAll(folder: string): string | undefined {
+  try {
+    return mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    let above = resolve(folder);
+    while (!existsSync(above) && above !== dirname(above)) above = dirname(above);
+    accessSync(above, constants.W_OK); // Node takes a read-only file system for a missing folder.
+    throw error;
   }
 }
 

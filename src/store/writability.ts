@@ -1,20 +1,21 @@
-import type { GatewayError } from "../errors.ts";
+import { GatewayError } from "../errors.ts";
 
 type Listener = (refusal: GatewayError | undefined) => void;
 
 /**
  * Whether the store takes more. `stall`: a write failed, and what was put since is held until the
- * disk takes it. `full`: the disk has little room left, so new changes are refused while there still
- * is some for deletions.
+ * disk takes it. `behind`: a write takes so long that what waits behind it fills memory. `full`: the
+ * disk has little room left, so new changes are refused while there still is some for deletions.
  */
 export class Writability {
   #stall: GatewayError | undefined;
+  #behind: GatewayError | undefined;
   #full: GatewayError | undefined;
   readonly #listeners = new Set<Listener>();
 
   /** Why nothing new is taken, or `undefined`. */
   get refusal(): GatewayError | undefined {
-    return this.#stall ?? this.#full;
+    return this.#stall ?? this.#behind ?? this.#full;
   }
 
   /** Why nothing at all can be written, deletions neither. */
@@ -24,6 +25,13 @@ export class Writability {
 
   setStall(stall: GatewayError | undefined): void {
     this.#change(() => (this.#stall = stall));
+  }
+
+  setBehind(isBehind: boolean): void {
+    if (isBehind === (this.#behind !== undefined)) return;
+    const detail = "the disk is slow: as much as may wait for it is waiting";
+    const behind = isBehind ? new GatewayError("storage-full", detail) : undefined;
+    this.#change(() => (this.#behind = behind));
   }
 
   setFull(full: GatewayError | undefined): void {

@@ -1,10 +1,8 @@
-import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type Test } from "tap";
 import { httpTo, type Http } from "../crash/http.ts";
 import { Daemon, daemonEnvironment } from "../daemon.ts";
-import { mountSmallDisk } from "../storage/small-disk.ts";
 
 const ADMIN_TOKEN = "slu_damage-test-administrator";
 
@@ -81,29 +79,4 @@ await test("a store that nothing can be read of is replaced by an empty one, lou
   t.match(await storeOf(http), { gaps_count: 1, gaps: [{ cause: "tail-lost", count: 41 }] });
   daemon.signal("SIGTERM");
   t.match((await daemon.ended).stdout, '"event":"store.salvaged"');
-});
-
-await test("a folder that cannot be written ends the start with 74 and says which", async (t) => {
-  const env = daemonEnvironment(t);
-  const disk = mountSmallDisk(t, 32);
-  const parent = disk?.path ?? `${env.SLUICE_STORE__PATH}-parent`;
-  if (disk === undefined) mkdirSync(parent);
-  const path = join(parent, "store");
-  const here = { ...env, SLUICE_STORE__PATH: path };
-  await makeStore(t, here);
-  // Root may write anywhere but on a file system that is read-only.
-  if (disk !== undefined) execFileSync("mount", ["-o", "remount,ro", disk.path]);
-  else chmodSync(path, 0o500);
-  const { code, stdout, stderr } = await new Daemon(t, [], here).ended;
-  if (disk === undefined) chmodSync(path, 0o700);
-  t.equal(code, 74);
-  t.match(stderr, `sluice: could not open the database in ${path}`);
-  t.match(stdout, /EROFS|EACCES/);
-  if (disk !== undefined) execFileSync("mount", ["-o", "remount,rw", disk.path]);
-  const { http } = await serve(t, here);
-  t.same(
-    (await http("GET", `${THING}/properties/level`)).body,
-    { level: 40 },
-    "nothing was harmed",
-  );
 });

@@ -26,6 +26,7 @@ const AMPLE_ROOM: DiskRoom = {
   look: async () => Promise.resolve({ total: 8 * GIB, free: 4 * GIB, used: 0 }),
   ballast: async () => Promise.resolve(GIB),
   writeBallast: async () => Promise.resolve(),
+  isReadOnly: async () => Promise.resolve(false),
   dropBallast: () => undefined,
 };
 

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import fc from "fast-check";
 import { test } from "tap";
 import type { GatewayError } from "../../src/errors.ts";
+import { FIXED_LIMITS } from "../../src/limits.ts";
 import { Commit } from "../../src/store/commit.ts";
 import { Writability } from "../../src/store/writability.ts";
 import { HeldDatabase } from "./held-database.ts";
@@ -11,21 +12,23 @@ type Made = {
   readonly database: HeldDatabase;
   readonly commit: Commit;
   readonly failures: readonly GatewayError[];
+  readonly writability: Writability;
 };
 
 function makeCommit(beforeWrite: (commit: Commit) => void = () => undefined): Made {
   const database = new HeldDatabase();
   const failures: GatewayError[] = [];
+  const writability = new Writability();
   const commit: Commit = new Commit(database.asDatabase(), {
     window: { gatherMs: 0, syncIntervalMs: 0 },
     clock: new ManualClock(),
     beforeWrite: () => beforeWrite(commit),
     onWritten: () => undefined,
-    writability: new Writability(),
+    writability,
     mend: async (failure) => Promise.reject(failure),
     onFailure: (failure) => failures.push(failure),
   });
-  return { database, commit, failures };
+  return { database, commit, failures, writability };
 }
 
 /** A callback that writes its name down when it is called. */
@@ -241,6 +244,8 @@ const CAUSES: readonly (readonly [message: string, code: string])[] = [
   ["IO error: db/000003.log: No space left on device", "storage-full"],
   ["ENOSPC", "storage-full"],
   ["Disk quota exceeded", "storage-full"],
+  ["IO error: db/000005.log: Read-only file system", "storage-full"],
+  ["IO error: db/000005.log: Permission denied", "storage-full"],
   ["IO error: db/000003.log: Input/output error", "storage-failed"],
 ];
 for (const [message, code] of CAUSES) {
@@ -275,6 +280,30 @@ for (const [message, code] of CAUSES) {
     t.notMatch(failures[0]?.message, message, "the message holds no path");
   });
 }
+
+await test("what waits behind a write that does not end is bounded: new changes are refused until it has", async (t) => {
+  const { database, commit, writability } = makeCommit();
+  const heard: (string | undefined)[] = [];
+  writability.onChange((refusal) => heard.push(refusal?.code));
+  const row = "x".repeat(1_000_000);
+  const most = Math.floor(FIXED_LIMITS.waitingSizeMax / row.length);
+  commit.put("in flight", row);
+  await nextTurn();
+  for (let number = 0; number < most; number += 1) commit.put(`${number}`, row);
+  t.equal(writability.refusal, undefined);
+  commit.put("one more", row);
+  t.match(writability.refusal, { code: "storage-full" });
+  t.equal(commit.stall, undefined, "nothing has failed");
+  commit.put("what nobody can refuse", row);
+  database.end();
+  await nextTurn();
+  await nextTurn();
+  t.equal(writability.refusal, undefined, "what waited is on its way");
+  t.same(heard, ["storage-full", undefined]);
+  database.end();
+  await commit.flushed();
+  t.equal(database.stored.size, most + 3, "all of it was written");
+});
 
 await test("batches reach the disk in order, acknowledged in order, whatever the timing", async (t) => {
   const step = fc.constantFrom("put", "end", "turn");

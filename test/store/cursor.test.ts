@@ -45,6 +45,7 @@ function cursorOver(lost: string, range: Range = {}) {
   const cursor = new Cursor<string>(
     {
       open: damagedSource(lost, opened),
+      whenOpen: async () => Promise.resolve(),
       keyOf: (key) => key,
       isDamage: (error) => error === DAMAGE,
       onDamage: () => (opened.told += 1),
@@ -89,12 +90,44 @@ await test("every row that can be read is read, in order and once, also behind d
   }
 });
 
+await test("a cursor goes on where it was when the database was closed and is open again", async (t) => {
+  for (const [, range, expected] of CASES.filter(([lost]) => lost === "")) {
+    const opened: Opened = { ranges: [], open: 0, told: 0 };
+    const source = damagedSource("", opened);
+    let reads = 0;
+    const closed = Object.assign(new Error("closed"), { code: "LEVEL_ITERATOR_NOT_OPEN" });
+    const failing = async <Row>(read: () => Promise<Row>): Promise<Row> =>
+      (reads += 1) % 3 === 0 ? Promise.reject(closed) : read();
+    const cursor = new Cursor<string>(
+      {
+        open: (part) => {
+          const { next, nextv, close } = source(part);
+          return {
+            next: async () => failing(next),
+            nextv: async (size) => failing(async () => nextv(size)),
+            close,
+          };
+        },
+        whenOpen: async () => Promise.resolve(),
+        keyOf: (key) => key,
+        isDamage: () => false,
+        onDamage: () => t.fail("it is not damage"),
+      },
+      range,
+    );
+    let read = "";
+    for (let key = await cursor.next(); key !== undefined; key = await cursor.next()) read += key;
+    t.equal(read, expected, JSON.stringify(range));
+  }
+});
+
 await test("a fault of the disk is no damage: it is thrown", async (t) => {
   const failed = new Error("EIO");
   const fail = async (): Promise<never> => Promise.reject(failed);
   const cursor = new Cursor<string>(
     {
       open: () => ({ next: fail, nextv: fail, close: async () => Promise.resolve() }),
+      whenOpen: async () => Promise.resolve(),
       keyOf: (key) => key,
       isDamage: () => false,
       onDamage: () => t.fail("it is not damage"),
