@@ -60,16 +60,22 @@ export const LIMITS = {
     why: "publishes of one client that wait for their acknowledgement; more are not read",
   },
   session_queue_messages: {
-    default: 1_000,
+    default: 10_000,
     min: 1,
     max: 1_000_000,
-    why: "messages one persistent session is owed",
+    why: "messages one session is owed; a burst of 50 devices with 100 each fits twice",
   },
   session_queue_bytes: {
     default: 4_194_304,
     min: 1024,
     max: 1_073_741_824,
-    why: "bytes one persistent session is owed",
+    why: "bytes one session is owed",
+  },
+  queued_messages: {
+    default: 200_000,
+    min: 1,
+    max: 100_000_000,
+    why: "messages all sessions together are owed; about 500 bytes of memory each",
   },
   session_expiry_s: {
     default: 2_592_000,
@@ -350,6 +356,7 @@ export function defaultLimits(given: Partial<Limits> = {}): Limits {
     inflight: LIMITS.inflight.default,
     session_queue_messages: LIMITS.session_queue_messages.default,
     session_queue_bytes: LIMITS.session_queue_bytes.default,
+    queued_messages: LIMITS.queued_messages.default,
     session_expiry_s: LIMITS.session_expiry_s.default,
     sessions: LIMITS.sessions.default,
     subscriptions_per_session: LIMITS.subscriptions_per_session.default,

@@ -6,6 +6,8 @@ import { ACK, type AckByte } from "./answers.ts";
 import type { Qos } from "./frame-kinds.ts";
 import type { Message, PublishHeader, RequestReference } from "./message.ts";
 import { OwedRetained, type RetainedCopy } from "./owed-retained.ts";
+import { newEntry, storedEntry, type QueueEntry } from "./queue-entry.ts";
+import type { QueueRoom } from "./queue-room.ts";
 import { queueKey, readQueued, writeQueued, type QueuedRow } from "./session-rows.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -22,31 +24,10 @@ export type Outlet = {
 export type SessionDeps = {
   readonly commit: Pick<Commit, "put" | "delete" | "read" | "settled">;
   readonly limits: Pick<Limits, "inflight" | "session_queue_messages" | "session_queue_bytes">;
+  readonly room: QueueRoom;
   readonly deliverability: (request: RequestReference) => Deliverability;
   /** A message was dropped: of a state that a newer one replaced, or because the queue is full. */
   readonly onDropped: (cause: "superseded" | "queue-full" | "clogged" | "expired") => void;
-};
-
-/** What the queue holds of a message. */
-type Entry = {
-  readonly counter: number;
-  readonly topic: string;
-  readonly qos: Qos;
-  readonly isState: boolean;
-  readonly request: RequestReference | undefined;
-  readonly bytes: number;
-  /** The row on disk, or `undefined`: in memory only. */
-  readonly key: string | undefined;
-  /** Read again from its row when it is needed after a disconnect. */
-  message: Message | undefined;
-  /** 0: not sent yet. */
-  packetId: number;
-  /** QoS 2: PUBREC has come, PUBCOMP has not. */
-  isReceived: boolean;
-  /** Its packet id is in its row. */
-  isIdStored: boolean;
-  /** It was in flight when the gateway ended, or may have been: it goes with DUP [MQTT-3.3.1-1]. */
-  readonly mayHaveBeenSent: boolean;
 };
 
 const PACKET_ID_MAX = 0xffff;
@@ -63,9 +44,9 @@ export class SessionQueue {
   /** `undefined`: a clean session, whose queue ends with its connection. */
   readonly #persistentAs: number | undefined;
   /** Not sent yet, in order. */
-  readonly #waiting = new Waiting<Entry>();
+  readonly #waiting = new Waiting<QueueEntry>();
   /** Sent and not acknowledged, by packet id, in the order they were sent. */
-  readonly #inFlight = new Map<number, Entry>();
+  readonly #inFlight = new Map<number, QueueEntry>();
   readonly #retained = new OwedRetained();
   #outlet: Outlet | undefined;
   #lastCounter = 0;
@@ -88,26 +69,15 @@ export class SessionQueue {
    * seeing the end of the connection, so that nobody knows what was sent of the first window.
    */
   restore(counter: number, row: QueuedRow, bytes: number, wasConnected: boolean): void {
-    const { message, packetId, isReceived } = row;
     assert(this.#persistentAs !== undefined, "a clean session has no rows");
-    const entry: Entry = {
-      counter,
-      topic: message.topic,
-      qos: message.qos,
-      isState: message.isState,
-      request: message.request,
-      bytes,
-      key: queueKey(this.#persistentAs, counter),
-      message: undefined,
-      packetId,
-      isReceived,
-      isIdStored: packetId !== 0,
-      mayHaveBeenSent: wasConnected && this.depth.messages < this.#deps.limits.inflight,
-    };
+    const { message, packetId } = row;
+    const key = queueKey(this.#persistentAs, counter);
+    const mayHaveBeenSent = wasConnected && this.depth.messages < this.#deps.limits.inflight;
+    const entry = storedEntry(counter, row, { bytes, key, mayHaveBeenSent });
     if (packetId === 0) this.#waiting.add(entry);
     else this.#inFlight.set(packetId, entry);
     if (message.retain) this.#retained.restore(counter, message.topic);
-    this.#bytes += bytes;
+    this.#count(entry);
     this.#lastCounter = counter;
     this.#releasedThrough = counter;
   }
@@ -131,7 +101,7 @@ export class SessionQueue {
     }
     const entry = newEntry(counter, message, qos, key);
     this.#waiting.add(entry);
-    this.#bytes += entry.bytes;
+    this.#count(entry);
     return counter;
   }
 
@@ -267,19 +237,25 @@ export class SessionQueue {
     // Of QoS 2 the id must outlive the gateway: the client takes another message for a repetition.
     const key = qos === 2 ? this.#keyFor(counter, qos) : undefined;
     const entry = newEntry(counter, message, qos, key);
-    this.#bytes += entry.bytes;
+    this.#count(entry);
     this.#send(entry, outlet);
     return counter;
   }
 
-  #isReleased(entry: Entry): boolean {
+  #count(entry: QueueEntry): void {
+    this.#bytes += entry.bytes;
+    this.#deps.room.take();
+  }
+
+  #isReleased(entry: QueueEntry): boolean {
     return entry.counter <= this.#releasedThrough;
   }
 
   #isFull(message: Message): boolean {
     const { session_queue_messages: messages, session_queue_bytes: bytes } = this.#deps.limits;
     const { depth } = this;
-    return depth.messages >= messages || depth.bytes + message.payload.length > bytes;
+    if (depth.messages >= messages || this.#deps.room.isGoneFor(depth.messages)) return true;
+    return depth.bytes + message.payload.length > bytes;
   }
 
   /** Drops states that a newer one replaces. A state itself always finds room: there is one a topic. */
@@ -291,13 +267,13 @@ export class SessionQueue {
     return true;
   }
 
-  #supersede(entry: Entry): void {
+  #supersede(entry: QueueEntry): void {
     this.#forget(entry);
     this.#deps.onDropped("superseded");
   }
 
   /** Never late: an action request goes out only while it is pending. */
-  #mayGo(entry: Entry): boolean {
+  #mayGo(entry: QueueEntry): boolean {
     if (entry.request === undefined) return true;
     const may = this.#deps.deliverability(entry.request);
     if (may === "never") {
@@ -307,7 +283,7 @@ export class SessionQueue {
     return may === "deliver";
   }
 
-  #send(entry: Entry, outlet: Outlet): void {
+  #send(entry: QueueEntry, outlet: Outlet): void {
     const message = this.#messageOf(entry);
     if (entry.qos === 0) {
       if (outlet.isClogged()) this.#deps.onDropped("clogged");
@@ -331,7 +307,7 @@ export class SessionQueue {
     });
   }
 
-  #resend(entry: Entry): void {
+  #resend(entry: QueueEntry): void {
     if (entry.isReceived) {
       this.#outlet?.sendAck(ACK.pubrel, entry.packetId);
       return;
@@ -341,14 +317,14 @@ export class SessionQueue {
     this.#outlet?.sendPublish(this.#messageOf(entry), { qos, packetId, dup: true });
   }
 
-  #messageOf(entry: Entry): Message {
+  #messageOf(entry: QueueEntry): Message {
     if (entry.message !== undefined) return entry.message;
     const row = entry.key === undefined ? undefined : this.#deps.commit.read(entry.key);
     assert(row !== undefined, "a message that is owed has its row");
     return readQueued(row).message;
   }
 
-  #store(entry: Entry): void {
+  #store(entry: QueueEntry): void {
     if (entry.key === undefined) return;
     const { packetId, isReceived } = entry;
     const message = { ...this.#messageOf(entry), qos: entry.qos };
@@ -357,10 +333,11 @@ export class SessionQueue {
     entry.isIdStored = true;
   }
 
-  #forget(entry: Entry): void {
+  #forget(entry: QueueEntry): void {
     if (entry.packetId === 0) this.#waiting.delete(entry);
     else this.#inFlight.delete(entry.packetId);
     this.#bytes -= entry.bytes;
+    this.#deps.room.giveBack();
     this.#retained.acknowledged(entry.counter);
     if (entry.key !== undefined) this.#deps.commit.delete(entry.key);
   }
@@ -374,22 +351,4 @@ export class SessionQueue {
     while (this.#inFlight.has(packetId)) packetId = (packetId % PACKET_ID_MAX) + 1;
     return packetId;
   }
-}
-
-function newEntry(counter: number, message: Message, qos: Qos, key: string | undefined): Entry {
-  const { topic, isState, request } = message;
-  return {
-    counter,
-    topic,
-    qos,
-    isState,
-    request,
-    bytes: topic.length + message.payload.length,
-    key,
-    message,
-    packetId: 0,
-    isReceived: false,
-    isIdStored: false,
-    mayHaveBeenSent: false,
-  };
 }

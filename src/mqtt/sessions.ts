@@ -5,6 +5,7 @@ import { isReservedTree } from "../thing/topics.ts";
 import { FilterTrie } from "./filter-trie.ts";
 import { filterById } from "./grants.ts";
 import type { Qos } from "./frame-kinds.ts";
+import { QueueRoom } from "./queue-room.ts";
 import type { RetainedCopy } from "./owed-retained.ts";
 import { TopicMemo } from "./topic-memo.ts";
 import { SessionQueue, type SessionDeps } from "./session.ts";
@@ -50,7 +51,7 @@ export type Subscription = {
 /** A session that a topic goes to, and the highest QoS it asked for. */
 export type Match = { readonly session: Session; readonly qos: Qos };
 
-type SessionsDeps = SessionDeps & {
+type SessionsDeps = Omit<SessionDeps, "room"> & {
   readonly store: Store;
   readonly clock: Clock;
   readonly limits: Limits;
@@ -60,7 +61,7 @@ const EXPIRY_LOOK_EVERY_MS = 60_000;
 
 /** All sessions, by client id, and their subscriptions, by topic filter. */
 export class Sessions {
-  readonly #deps: SessionsDeps;
+  readonly #deps: SessionsDeps & SessionDeps;
   readonly #byClientId = new Map<string, Session>();
   readonly #subscriptions = new FilterTrie<Subscription>();
   /** Holds until a subscription changes. */
@@ -70,7 +71,7 @@ export class Sessions {
   #cancelTimer: CancelTimer | undefined;
 
   constructor(deps: SessionsDeps, rows: MqttRows) {
-    this.#deps = deps;
+    this.#deps = { ...deps, room: new QueueRoom(deps.limits, () => this.#byClientId.size) };
     this.#lastNumber = rows.lastSession;
     const byNumber = new Map<number, Session>();
     for (const { number, row } of rows.sessions) {
@@ -91,16 +92,18 @@ export class Sessions {
       byNumber.get(session)?.incoming.add(packetId);
   }
 
-  /** Sessions in all, and those of them that outlive their connection. */
+  /** Sessions in all, those of them that outlive their connection, and what all are owed. */
   get counts(): {
     readonly all: number;
     readonly persistent: number;
     readonly subscriptions: number;
+    readonly queued: number;
   } {
     return {
       all: this.#byClientId.size,
       persistent: this.#persistent,
       subscriptions: this.#subscriptions.size,
+      queued: this.#deps.room.messages,
     };
   }
 

@@ -2,6 +2,7 @@ import type { Deliverability } from "../../src/interactions/action-deadlines.ts"
 import type { Qos } from "../../src/mqtt/frame-kinds.ts";
 import type { Message } from "../../src/mqtt/message.ts";
 import type { RetainedCopy } from "../../src/mqtt/owed-retained.ts";
+import { QueueRoom } from "../../src/mqtt/queue-room.ts";
 import { readQueued } from "../../src/mqtt/session-rows.ts";
 import { SessionQueue, type SessionDeps } from "../../src/mqtt/session.ts";
 import { HeldCommit } from "./held-commit.ts";
@@ -19,7 +20,12 @@ export class Bench {
   /** Times it was told that no retained message is owed any more. */
   retainedDelivered = 0;
 
-  constructor(limits: Partial<SessionDeps["limits"]> = {}, persistent = true) {
+  /** `room`: what it shares with others; it has more than enough if left out. */
+  constructor(
+    limits: Partial<SessionDeps["limits"]> = {},
+    persistent = true,
+    room = new QueueRoom({ queued_messages: 1_000_000 }, () => 1),
+  ) {
     this.deps = {
       commit: this.commit,
       limits: {
@@ -28,6 +34,7 @@ export class Bench {
         session_queue_bytes: 100_000,
         ...limits,
       },
+      room,
       deliverability: () => this.deliverability,
       onDropped: (cause) => this.dropped.push(cause),
     };
