@@ -294,6 +294,20 @@ export const FIXED_LIMITS = {
   uplinkRequestsMax: 10_000,
   /** Notes that an uplink keeps of values that went up and have not come back. */
   uplinkNotesMax: 10_000,
+  /** Items of an outbox that get their numbers together: one row, and some ms of work. */
+  outboxPageItemsMax: 1_000,
+  /** Bytes of them: a page is held in memory. */
+  outboxPageBytesMax: 262_144,
+  /** Pages of one stream that are not acknowledged: 4 MiB, or 16,000 items under way. */
+  outboxPagesMax: 16,
+  /** Rows of the log looked at for one page: where little of it is owed, a page may stay empty. */
+  outboxScannedRowsMax: 10_000,
+  /** Parts of the log that an uplink reads apart: each outage leaves one until it is sent. */
+  outboxPartsMax: 16,
+  /** Ranges of the log that an outbox passes over, per class: a full one has a few. */
+  outboxDropRangesMax: 64,
+  /** Entries of the loss ledger of an uplink: each takes about 100 bytes. */
+  outboxLedgerMax: 200,
   /** Values of one uplink whose echo is awaited: about 4 MB. */
   uplinkEchoesMax: 20_000,
   /** The same of one property. */

@@ -56,6 +56,23 @@ export type ChangedValues = Omit<Extract<Change, { class: "property" }>, "class"
 
 export type RecordedChange = Change & { readonly sequence: number };
 
+/** What whoever follows the log hears of a change in the turn in which it is added. */
+export type Added = Stamp & {
+  readonly class: ChangeClass;
+  readonly sequence: number;
+  /** UTF-16 units of its row. */
+  readonly bytes: number;
+  /** Nothing of it is recorded but that it was: values of `writeOnly` properties. */
+  readonly isBlank: boolean;
+  /** Of an action: the sequence of its request. */
+  readonly request?: number;
+  /** Of a Thing. */
+  readonly account?: string;
+  readonly id?: string;
+  readonly uid?: string;
+};
+type AddedPart = Pick<Added, "thing" | "at" | "via" | "request" | "account" | "id" | "uid">;
+
 /** Where the log stands; written with every batch, so that a start reads one row. */
 export type LogMark = {
   readonly sequence: number;
@@ -85,6 +102,7 @@ export class ChangeLog {
   #sequence: number;
   readonly #rows: Record<ChangeClass, number>;
   #markedSequence: number;
+  #onAdded: ((added: Added) => void) | undefined;
 
   constructor(commit: Commit, quality: TimeQuality, mark: LogMark) {
     this.#commit = commit;
@@ -109,10 +127,16 @@ export class ChangeLog {
     return this.#rows[of];
   }
 
+  /** Calls back for each change that is added from now on; `undefined` ends it. */
+  follow(onAdded: ((added: Added) => void) | undefined): void {
+    this.#onAdded = onAdded;
+  }
+
   /** Adds a change to the open batch and returns its sequence. */
   append(change: Change): number {
     const { class: of, ...rest } = change;
-    return this.#add(of, JSON.stringify(rest));
+    const isBlank = change.class === "property" && Object.keys(change.values).length === 0;
+    return this.#add(of, JSON.stringify(rest), change, isBlank);
   }
 
   /**
@@ -126,11 +150,13 @@ export class ChangeLog {
     return this.#add(
       "property",
       `{"thing":${thing},"at":${at},"values":${values}${hidden}${origin}}`,
+      change,
+      values === "{}",
     );
   }
 
   /** `row` is the JSON text of an object that is not empty. */
-  #add(of: ChangeClass, row: string): number {
+  #add(of: ChangeClass, row: string, part: AddedPart, isBlank: boolean): number {
     this.#sequence += 1;
     const sequence = this.#sequence;
     const quality = this.#quality.isSynced() ? "" : `,"unsynced":true`;
@@ -138,6 +164,8 @@ export class ChangeLog {
     this.#commit.put(changeKey(of, sequence), stamped);
     this.#rows[of] += 1;
     this.pages.add(of, sequence);
+    const bytes = stamped.length;
+    this.#onAdded?.({ ...part, class: of, sequence, bytes, isBlank });
     return sequence;
   }
 

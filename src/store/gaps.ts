@@ -19,6 +19,7 @@ import {
   sequenceOfChangeKey,
 } from "./keys.ts";
 import { findLostTail, settleLostCounts } from "./log-mark.ts";
+import type { Outboxes } from "./outboxes.ts";
 import { boundsOf, pageOf } from "./page-counts.ts";
 import type { Retention } from "./retention.ts";
 
@@ -37,6 +38,8 @@ export type GapsDeps = {
   readonly commit: Commit;
   readonly changes: ChangeLog;
   readonly retention: Pick<Retention, "headOf">;
+  /** Uplinks tell upstream of it. */
+  readonly outboxes: Pick<Outboxes, "lose">;
   readonly clock: Clock;
   readonly log: Log;
   readonly boot: number;
@@ -105,9 +108,10 @@ export class Gaps {
 
   /** Records a gap, in the open batch, and says so. */
   add(found: Found): void {
-    const { clock, boot, log, commit } = this.#deps;
+    const { clock, boot, log, commit, outboxes } = this.#deps;
     const gap = { ...found, foundAt: clock.wallMs(), boot };
     log.error("store.gap", found);
+    outboxes.lose(found);
     const [newest, before] = [this.#lastNumber, this.#gaps.get(this.#lastNumber)];
     if (before !== undefined && continues(before, gap)) {
       this.#put(newest, { ...gap, from: before.from, count: before.count + gap.count });

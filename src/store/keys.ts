@@ -244,3 +244,18 @@ export const orderOfRememberedKey = (key: string): number =>
   Number.parseInt(key.slice(OUTBOX_PREFIX_LENGTH + 1), RADIX);
 export const rememberedRows = (uplink: number, kind: RememberedKind): KeyRange =>
   under(outboxPrefix(uplink) + REMEMBERED_LETTER[kind]);
+
+/** Where an uplink stands; what it passes over; how old what it owes is. */
+export const outboxKey = (uplink: number, of: "place" | "drops" | "ages"): string =>
+  `${outboxPrefix(uplink)}${of === "place" ? "w" : of === "drops" ? "x" : "g"}`;
+
+/** A page of numbered items, by the number of its first one. */
+export const outboxPageKey = (uplink: number, first: number): string =>
+  `${outboxPrefix(uplink)}p${digits(first, SEQUENCE_DIGITS)}`;
+export const outboxPageRows = (uplink: number): KeyRange => under(`${outboxPrefix(uplink)}p`);
+
+export const ledgerKey = (uplink: number, number: number): string =>
+  `${outboxPrefix(uplink)}l${digits(number, THING_DIGITS)}`;
+export const ledgerRows = (uplink: number): KeyRange => under(`${outboxPrefix(uplink)}l`);
+export const numberOfLedgerKey = (key: string): number =>
+  Number.parseInt(key.slice(OUTBOX_PREFIX_LENGTH + 1), RADIX);

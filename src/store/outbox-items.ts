@@ -26,7 +26,8 @@ export type DropCause = (typeof DROP_CAUSES)[number];
 export type GapRecord = {
   readonly from: number;
   readonly to: number;
-  readonly class: ChangeClass;
+  /** Absent: of any class. */
+  readonly class?: ChangeClass;
   readonly cause: DropCause;
   /** Times of the first and the last change that is missing, ms since the epoch. */
   readonly since: number;
@@ -67,9 +68,13 @@ export type Owed = {
 /** Losses of one class with one cause that lie close together in time. */
 export type Drop = {
   readonly cause: DropCause;
-  readonly class: ChangeClass;
+  /** Absent: of any class. */
+  readonly class?: ChangeClass;
   readonly count: number;
   /** Times of the first and the last change, ms since the epoch. */
   readonly from: number;
   readonly to: number;
 };
+
+/** `strict`: everything. Of `live-first` two that run beside each other. */
+export type OutboxStream = "strict" | "live" | "backlog";

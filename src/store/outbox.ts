@@ -1,54 +1,389 @@
-import type { ChangeClass } from "./keys.ts";
-import type { Drop, Owed } from "./outbox-items.ts";
+import { FIXED_LIMITS } from "../limits.ts";
+import type { Added } from "./changes.ts";
+import type { Found as StoreLoss } from "./gap-search.ts";
+import { CHANGE_CLASSES, changeKey, outboxKey, type ChangeClass } from "./keys.ts";
+import type { Now, OutboxAges } from "./outbox-ages.ts";
+import { Backlog, type BacklogDeps } from "./outbox-backlog.ts";
+import { OutboxBell } from "./outbox-bell.ts";
+import { classOf, isPresent } from "./outbox-content.ts";
+import { hydratePage, type Vanished } from "./outbox-hydrate.ts";
+import type { Owed, OutboxStream } from "./outbox-items.ts";
+import type { LossLedger } from "./outbox-ledger.ts";
+import { LateWrite } from "./outbox-late-write.ts";
+import { Numbers } from "./outbox-numbers.ts";
+import type { Held } from "./outbox-open.ts";
+import type { OutboxPages, Page, PageItem } from "./outbox-pages.ts";
+import type { Place } from "./outbox-place.ts";
+import { OutboxQueues } from "./outbox-queues.ts";
+import { OutboxRates } from "./outbox-rates.ts";
+import type { View } from "./outbox-reader.ts";
+import { outboxState, type OutboxState } from "./outbox-state.ts";
+import type { OutboxTerms, Owable, Subject } from "./outbox-terms.ts";
+import { Turns } from "./outbox-turns.ts";
 import type { UplinkMemory } from "./uplink-memory.ts";
 import type { Uplink } from "./uplinks.ts";
 
-/** `strict`: everything. Of `live-first` two that run beside each other. */
-export type OutboxStream = "strict" | "live" | "backlog";
-
-/** What one uplink owes, in numbers. */
-export type OutboxState = {
-  /** All up to this number is acknowledged. */
-  readonly ackedSeq: number;
-  /** When the last acknowledgement came; absent: none in this start. */
-  readonly ackedAtMonotonicMs?: number;
-  readonly depth: {
-    readonly rows: number;
-    readonly bytes: number;
-    /** Age of the oldest change that is owed, by the gateway's time; 0: nothing is. */
-    readonly oldestAgeMs: number;
-  };
-  /** When the first class is full, if it goes on as in the last minutes; `null`: never. */
-  readonly fullInS: number | null;
-  /** When nothing is owed any more, likewise; `null`: never. */
-  readonly emptyInS: number | null;
-  /** Changes a second, over the last minutes. */
-  readonly inPerS: number;
-  readonly outPerS: number;
-  /** Oldest first. */
-  readonly drops: readonly Drop[];
-  /** Everything that was there when the uplink was made has been read. */
-  readonly snapshotDone: boolean;
+export type OutboxDeps = BacklogDeps & {
+  /** ms that the store has been open in its life. */
+  readonly ageMs: () => number;
+  /** Bytes that one outbox may hold of the disk. */
+  readonly bytesMax: () => number;
 };
 
-/** What one uplink owes: a place in the log of changes, and numbers of its own. */
-export type Outbox = {
-  readonly uplink: Uplink;
+/** So many items have numbers before they are asked for. */
+const AHEAD = FIXED_LIMITS.outboxPageItemsMax / 2;
+
+/**
+ * What one uplink owes: a place in the log of changes. What is next gets numbers of the uplink's own, a
+ * page at a time; a page is on disk before any of it is handed out, so that a number always means the
+ * same.
+ */
+export class Outbox {
   readonly memory: UplinkMemory;
-  readonly state: OutboxState;
-  /** The next items of a stream behind those already taken. Empty: nothing is owed now. */
-  readonly take: (stream: OutboxStream, most: number) => Promise<readonly Owed[]>;
+  readonly #deps: OutboxDeps;
+  readonly #ledger: LossLedger;
+  readonly #pages: OutboxPages;
+  readonly #backlog: Backlog;
+  readonly #ages: OutboxAges;
+  readonly #rates = new OutboxRates();
+  readonly #queues = new OutboxQueues();
+  readonly #bell: OutboxBell;
+  readonly #turns = new Turns();
+  readonly #lateWrite: LateWrite;
+  #uplink: Uplink;
+  #terms: OutboxTerms;
+  #next: number;
+  /** Counts the lines. What came before this sequence was there before the line. */
+  #line = 0;
+  #backlogThrough: number;
+  #counts = { added: 0, acknowledged: 0 };
+  #ackedAtMonotonicMs: number | undefined;
+  #areAgesDirty = false;
+  #isRelieving = false;
+
+  constructor(deps: OutboxDeps, uplink: Uplink, terms: OutboxTerms, held: Held) {
+    this.#deps = deps;
+    this.#uplink = uplink;
+    this.#terms = terms;
+    this.#bell = new OutboxBell(deps.commit);
+    this.#lateWrite = new LateWrite(deps.clock, () => this.write());
+    this.memory = held.memory;
+    this.#ledger = held.ledger;
+    this.#pages = held.pages;
+    this.#ages = held.ages;
+    this.#next = held.place.next;
+    this.#backlogThrough = deps.changes.sequence;
+    this.#backlog = new Backlog(deps, this.#ledger, this.#view, held);
+    this.rewind();
+  }
+
+  get uplink(): Uplink {
+    return this.#uplink;
+  }
+
+  get state(): OutboxState {
+    const parts = {
+      backlog: this.#backlog,
+      pages: this.#pages,
+      rates: this.#rates,
+      ledger: this.#ledger,
+    };
+    return outboxState(parts, {
+      ackedSeq: this.#ackedSeq,
+      ackedAtMonotonicMs: this.#ackedAtMonotonicMs,
+      wallMs: this.#deps.clock.wallMs(),
+    });
+  }
+
+  /**
+   * The next items of a stream behind those already taken, in order. Empty: nothing is owed now, or
+   * very much is under way.
+   * @throws GatewayError `storage-failed` while the database cannot be read.
+   */
+  async take(stream: OutboxStream, most: number): Promise<readonly Owed[]> {
+    const line = this.#line;
+    let items = this.#queues.take(stream, most);
+    if (items.length === 0) {
+      await this.#fill(stream);
+      // Whoever asked for it has no line any more.
+      if (line !== this.#line) return [];
+      items = this.#queues.take(stream, most);
+    }
+    if (items.length < most) this.#awaitMore();
+    // A fault of the disk is met by whoever waits for what it hides.
+    if (this.#queues.lengthOf(stream) < AHEAD) void this.#build(stream, AHEAD).catch(ignore);
+    return items.flatMap((item) => this.#owed(item));
+  }
+
   /** Upstream has it. In any order; twice is as once. */
-  readonly acknowledge: (seq: number) => void;
+  acknowledge(seq: number): void {
+    const item = this.#pages.get(seq);
+    if (item === undefined) return;
+    this.#pages.acknowledge(item);
+    this.#counts.acknowledged += 1;
+    this.#ackedAtMonotonicMs = this.#deps.clock.monotonicMs();
+    this.#lateWrite.request();
+    if (item.page.unacknowledged === 0) this.#bell.ring();
+  }
+
   /** It can never be delivered: in its place a gap record is owed, with the same number. */
-  readonly giveUp: (seq: number, cause: "too-large" | "undeliverable") => void;
+  giveUp(seq: number, cause: "too-large" | "undeliverable"): void {
+    const item = this.#pages.get(seq);
+    const content = item?.content;
+    if (item === undefined || content === undefined) return;
+    if (content.item.kind === "gap") {
+      this.acknowledge(seq);
+      return;
+    }
+    this.#replace(item, { class: classOf(content.item), cause, at: content.at });
+    this.#pages.put(item.page);
+    void this.#written().then((isWritten) => {
+      if (!isWritten) return;
+      this.#pages.showGap(item);
+      this.#queues.add([item]);
+      this.#bell.ring();
+    });
+  }
+
   /**
    * There is a new line: what was taken and not acknowledged is taken again, and what is there by now
    * is backlog. Call it before the first `take` of each line.
    */
-  readonly rewind: () => void;
+  rewind(): void {
+    this.#line += 1;
+    this.#backlogThrough = this.#deps.changes.sequence;
+    if (this.#terms.order === "live-first") this.#backlog.split(this.#backlogThrough);
+    this.#queues.restart(this.#pages.pages);
+    this.#bell.await();
+    this.#lateWrite.request();
+  }
+
   /** Calls back when something may be owed that was not; returns what ends that. */
-  readonly onOwed: (callback: () => void) => () => void;
+  onOwed(callback: () => void): () => void {
+    return this.#bell.listen(callback);
+  }
+
   /** Whether a change is owed and not acknowledged. */
-  readonly owes: (of: ChangeClass, sequence: number) => boolean;
-};
+  owes(of: ChangeClass, sequence: number): boolean {
+    return this.#pages.holds(changeKey(of, sequence)) || this.#backlog.owes(of, sequence);
+  }
+
+  // What the store tells and asks.
+
+  /** A change is added to the log. */
+  added(added: Added, subject: Subject | undefined): void {
+    this.#lateWrite.mark();
+    if (!this.#backlog.add(added, subject)) return;
+    this.#counts.added += 1;
+    this.#bell.ringWhenWritten();
+    // The next look tells of a fault.
+    if (this.#backlog.isTooMuch(added.class)) void this.#relieve().catch(ignore);
+  }
+
+  /** A row of the log is about to be deleted by a user. */
+  rowGoes(of: ChangeClass, sequence: number): void {
+    this.#backlog.rowGoes(of, sequence);
+    this.#lateWrite.request();
+  }
+
+  /** Changes are gone from the log, and nobody deleted them. */
+  lose(loss: StoreLoss): void {
+    this.#backlog.lose(loss);
+    this.#lateWrite.request();
+    this.#bell.ring();
+  }
+
+  /** The first sequence of a class that the log has to keep; `Infinity`: it need not keep any. */
+  neededFrom(of: ChangeClass): number {
+    return Math.min(this.#pages.neededFrom(of), this.#backlog.neededFrom(of));
+  }
+
+  /** New settings. What is owed stays owed, and numbers go on. */
+  change(uplink: Uplink, terms: OutboxTerms): void {
+    this.#uplink = uplink;
+    this.#terms = terms;
+    this.#backlog.setView(this.#view, this.#deps.bytesMax());
+    if (terms.order === "strict") this.#queues.join(this.#pages.pages);
+    this.#lateWrite.request();
+    this.#bell.ring();
+  }
+
+  /** Looks at rates, ages and bounds: to be called now and then. Resolves when it is within them. */
+  async look(): Promise<void> {
+    const { clock, bytesMax } = this.#deps;
+    this.#rates.look(clock.monotonicMs(), this.#counts, this.#backlog.bounds.pending);
+    this.#backlog.setView(this.#view, bytesMax());
+    if (this.#ages.mark(this.#terms.bounds, this.#now)) {
+      this.#areAgesDirty = true;
+      this.#lateWrite.request();
+    }
+    await this.#relieve();
+  }
+
+  /** Puts what has changed into the open batch. */
+  write(): void {
+    if (!this.#lateWrite.take()) return;
+    const { commit } = this.#deps;
+    const { number } = this.#uplink;
+    commit.put(outboxKey(number, "place"), JSON.stringify(this.#placeRow));
+    const drops = this.#backlog.takeDrops();
+    if (drops !== undefined) commit.put(outboxKey(number, "drops"), JSON.stringify(drops.row));
+    if (this.#areAgesDirty) commit.put(outboxKey(number, "ages"), JSON.stringify(this.#ages.row));
+    this.#areAgesDirty = false;
+    this.#ledger.write();
+    this.#pages.write();
+  }
+
+  /** Puts what is not on disk; nothing is put after it. Idempotent. */
+  stop(): void {
+    this.write();
+    this.#lateWrite.close();
+  }
+
+  /** Takes all of it from the disk. */
+  erase(): void {
+    this.#lateWrite.close();
+    const { commit } = this.#deps;
+    for (const of of ["place", "drops", "ages"] as const) {
+      commit.delete(outboxKey(this.#uplink.number, of));
+    }
+    this.#ledger.erase();
+    this.#pages.erase();
+    this.memory.erase();
+  }
+
+  get #now(): Now {
+    const { changes, ageMs, clock } = this.#deps;
+    return { sequence: changes.sequence, ageMs: Math.round(ageMs()), at: clock.wallMs() };
+  }
+
+  get #placeRow(): Place {
+    return { ...this.#backlog.place, next: this.#next, acknowledged: this.#ackedSeq };
+  }
+
+  get #ackedSeq(): number {
+    const first = this.#pages.first;
+    if (first === undefined) return this.#next - 1;
+    const { ref, seq } = first;
+    return (typeof ref === "object" && "gap" in ref ? ref.gap.from : seq) - 1;
+  }
+
+  get #view(): View {
+    const { bounds, isOwed } = this.#terms;
+    return {
+      bounds,
+      isOwed: (change: Owable, subject: Subject | undefined) =>
+        isOwed(change, subject, this.memory),
+    };
+  }
+
+  #owed({ seq, content }: PageItem): readonly Owed[] {
+    if (content === undefined) return [];
+    const { id, at, item, bytes, sequence } = content;
+    const isBacklog = sequence <= this.#backlogThrough;
+    return [{ seq, id, at, item, bytes, isBacklog, isPresent: isPresent(this.#deps, item) }];
+  }
+
+  /** Makes sure that something can be taken, if anything is owed. */
+  async #fill(stream: OutboxStream): Promise<void> {
+    const first = this.#queues.first(stream);
+    if (first === undefined) await this.#build(stream, 1);
+    else await this.#turns.take(async () => this.#hydrate(first.page));
+  }
+
+  /** Gives the next items of a stream their numbers, until so many can be taken. */
+  async #build(stream: OutboxStream, wanted: number): Promise<void> {
+    const isLive = stream === "live";
+    await this.#turns.take(async () => {
+      while (
+        !this.#lateWrite.isClosed &&
+        this.#queues.lengthOf(stream) < wanted &&
+        this.#pages.countOf(isLive) < FIXED_LIMITS.outboxPagesMax
+      ) {
+        if (!(await this.#number(stream))) return;
+      }
+    });
+  }
+
+  /** One page. @returns whether there was anything to read. */
+  async #number(stream: OutboxStream): Promise<boolean> {
+    const line = this.#line;
+    const backlog = this.#backlog;
+    const part = backlog.partOf(stream);
+    const isSnapshot = stream !== "live" && backlog.hasSnapshot;
+    if (part === undefined && !isSnapshot && !backlog.hasLost) return false;
+    const reading = isSnapshot || part === undefined ? undefined : await backlog.read(part);
+    if (this.#lateWrite.isClosed) return false;
+    // From here to the end of the page's row all is in one batch.
+    const numbers = new Numbers(this.#deps.ids, this.#next, (part?.after ?? 0) + 1);
+    if (reading === undefined || part === undefined) backlog.numberSnapshot(numbers);
+    else backlog.number(reading, part, numbers);
+    const { items, next } = numbers.end();
+    this.#next = next;
+    this.#lateWrite.request();
+    if (items.length === 0) return true;
+    const page = this.#pages.add(stream === "live" && line === this.#line, items);
+    page.isSettled = await this.#written();
+    if (page.isSettled) this.#queues.add(page.items);
+    this.#bell.ring();
+    return true;
+  }
+
+  async #hydrate(page: Page): Promise<void> {
+    // What stands for a gap since a moment ago has to be on disk before it is shown.
+    await this.#written();
+    const vanished = await hydratePage(this.#deps, page);
+    for (const { item, vanished: what } of vanished) this.#replace(item, what);
+    if (vanished.length === 0 || this.#lateWrite.isClosed) return;
+    this.#pages.put(page);
+    this.#lateWrite.request();
+    await this.#written();
+    for (const { item } of vanished) this.#pages.showGap(item);
+  }
+
+  /** A gap is owed in the place of an item. */
+  #replace(item: PageItem, { class: of, cause, at }: Vanished): void {
+    const { seq, content, page } = item;
+    const since = at === 0 ? (page.items.find((other) => other.content)?.content?.at ?? 0) : at;
+    const times = { since, until: since };
+    this.#ledger.add(of, cause, { count: 1, bytes: content?.bytes ?? 0, ...times });
+    const gap = { from: seq, to: seq, class: of, cause, ...times };
+    this.#pages.replace(item, { id: this.#deps.ids.next(), gap });
+  }
+
+  /** Drops what the bounds have no room for. */
+  async #relieve(): Promise<void> {
+    if (this.#isRelieving) return;
+    this.#isRelieving = true;
+    try {
+      for (const of of CHANGE_CLASSES) {
+        const expired = this.#ages.expired(of, this.#terms.bounds, this.#now);
+        let dropped = 1;
+        while (dropped > 0 && !this.#lateWrite.isClosed) {
+          dropped = await this.#turns.take(async () => this.#backlog.relieve(of, expired));
+          if (dropped > 0) this.#lateWrite.request();
+        }
+      }
+    } finally {
+      this.#isRelieving = false;
+    }
+  }
+
+  /** Resolves when what was put is on disk, or never will be; with whether it is. */
+  async #written(): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#deps.commit.settled((failure) => resolve(failure === undefined));
+    });
+  }
+
+  /** Who took has had less than was asked for. */
+  #awaitMore(): void {
+    this.#bell.await();
+    const { changes, acknowledgedSequence } = this.#deps;
+    if (acknowledgedSequence() < changes.sequence) this.#bell.ringWhenWritten();
+  }
+}
+
+function ignore(): void {
+  return;
+}

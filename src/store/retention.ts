@@ -5,6 +5,7 @@ import { openChange, type ChangeLog, type RecordedChange } from "./changes.ts";
 import type { Commit } from "./commit.ts";
 import type { Database } from "./database.ts";
 import type { Deletions } from "./deletions.ts";
+import type { Outboxes } from "./outboxes.ts";
 import {
   ageMarkKey,
   CHANGE_CLASSES,
@@ -38,6 +39,8 @@ type RetentionDeps = {
   readonly changes: ChangeLog;
   readonly requests: ActionRequests;
   readonly deletions: Deletions;
+  /** What uplinks owe of the log stays in it, and they hear of what a deletion takes all the same. */
+  readonly outboxes: Pick<Outboxes, "neededFrom" | "rowGoes">;
   readonly clock: Clock;
 };
 
@@ -154,12 +157,14 @@ export class Retention {
   async #sweepClass(of: ChangeClass): Promise<void> {
     const { rows: rowsMax, days } = this.#bounds[of];
     const throughByAge = days === 0 ? 0 : await this.#sequenceAtAge(this.ageMs - days * DAY_MS);
-    const { database, changes, commit } = this.#deps;
+    const { database, changes, commit, outboxes } = this.#deps;
     while (!this.#stopped) {
       await commit.flushed();
       const excess = Math.max(0, changes.rowsOf(of) - rowsMax);
       if (excess === 0 && throughByAge < this.#heads[of]) return;
-      const range = changesOfClass(of, this.#heads[of], changes.sequence);
+      const last = Math.min(changes.sequence, outboxes.neededFrom(of) - 1);
+      if (last < this.#heads[of]) return;
+      const range = changesOfClass(of, this.#heads[of], last);
       const rows = await database.iterator({ ...range, limit: CHUNK_ROWS }).all();
       let dropped = 0;
       for (const [key, row] of rows) {
@@ -257,12 +262,15 @@ export class Retention {
   }
 
   #dropRow(key: string, through: number, fromLog: boolean): void {
-    const { commit, changes } = this.#deps;
+    const { commit, changes, outboxes } = this.#deps;
     if (key.startsWith("h:")) {
       const { of } = sourceOfHistoryKey(key);
       const { sequence } = momentOfKey(of, key);
       if (sequence > through) return;
-      if (fromLog) changes.drop(of, sequence);
+      if (fromLog) {
+        outboxes.rowGoes(of, sequence);
+        changes.drop(of, sequence);
+      }
     } else if (key.startsWith("r:") && momentOfKey("action", key).sequence > through) {
       return;
     }

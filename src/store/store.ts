@@ -16,6 +16,8 @@ import { makeIds, newSalt, type Ids } from "./ids.ts";
 import { KeptTime, type TimeRules } from "./kept-time.ts";
 import { metaKey } from "./keys.ts";
 import { readLog } from "./log-mark.ts";
+import { Outboxes } from "./outboxes.ts";
+import type { OutboxTerms } from "./outbox-terms.ts";
 import { LongStep } from "./long-step.ts";
 import { PropertyStates } from "./properties.ts";
 import { restoreFromLog, restoreIndexIn, type RestoreDeps } from "./restore.ts";
@@ -23,6 +25,7 @@ import { makeMend } from "./recovery.ts";
 import { Retention, type HistoryBounds } from "./retention.ts";
 import { Space } from "./space.ts";
 import { Things } from "./things.ts";
+import type { Uplink } from "./uplinks.ts";
 import { Clients, Tokens } from "./tokens.ts";
 import { WitnessFile } from "./witness.ts";
 import { Writability } from "./writability.ts";
@@ -48,6 +51,8 @@ export type Store = {
   readonly tokens: Tokens;
   readonly clients: Clients;
   readonly retention: Retention;
+  /** What uplinks owe. */
+  readonly outboxes: Outboxes;
   /** Whether new changes are taken. */
   readonly writability: Writability;
   readonly space: Space;
@@ -74,6 +79,8 @@ export type StoreOptions = {
   /** The disk under `path`, if not the real one. */
   readonly room?: DiskRoom;
   readonly history: HistoryBounds;
+  /** What the settings of an uplink mean for what it owes; without: everything, in order. */
+  readonly uplinkTerms?: (uplink: Uplink) => OutboxTerms;
   /** The machine's. */
   readonly clock: Clock;
   /** What to believe of it; without: a floor of 1970, and `auto`. */
@@ -131,67 +138,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
 /** As `openStore`, on a database that is open: the simulation has its own. */
 export async function openStoreOn(database: Database, options: StoreOptions): Promise<Store> {
-  const { random, log } = options;
   const before: { write: () => number } = { write: () => 0 };
   const writer = makeCommit(options, database, () => before.write());
-  const { commit, writability, space } = writer;
+  const { commit } = writer;
   try {
-    checkFormat(commit, database);
-    const clock = new KeptTime(options.clock, commit, log, options.time);
-    const mark = await readLog(database);
-    const heldBoot = readBoot(commit, database);
-    const boot = Math.max(heldBoot, database.opening.witness?.boot ?? 0) + 1;
-    commit.put(metaKey("boot"), String(boot));
-    const changes = new ChangeLog(commit, { boot, isSynced: clock.isSynced }, mark);
-    const salt = Number(remembered(commit, "salt", () => String(newSalt(random))));
-    const ids = makeIds(clock, random, salt);
-    const deletions = new Deletions(commit);
-    const requests = new ActionRequests(commit, database, deletions);
-    const retention = new Retention(
-      { database, commit, changes, requests, deletions, clock },
-      options.history,
-    );
-    before.write = () => {
-      retention.writeAge();
-      clock.writeNote();
-      changes.writeMark();
-      return changes.sequence;
-    };
-    const tables = makeTables(commit);
-    for (const table of [...Object.values(tables), deletions]) await table.load(database);
-    await requests.load();
-    const gaps = await openGaps(
-      { database, commit, changes, retention, clock, log, boot },
-      { ...tables, database, commit, deletions, clock },
-      { mark, boot: heldBoot },
-    );
-    const gatewayId = remembered(commit, "gateway", () => ids.next());
-    await commit.flushed();
-    return {
-      ...tables,
-      clock,
-      database,
-      commit,
-      changes,
-      ids,
-      requests,
-      deletions,
-      retention,
-      writability,
-      space,
-      gaps,
-      keepWatch: (onFailure) => gaps.start(onFailure),
-      acknowledgedSequence: writer.acknowledgedSequence,
-      history: new History(database, deletions),
-      boot,
-      gatewayId,
-      close: async () => {
-        space.stop();
-        clock.stop();
-        await gaps.stop();
-        await closeStore(database, commit, retention);
-      },
-    };
+    return await loadStore(database, options, writer, (write) => (before.write = write));
   } catch (cause) {
     await commit.flushed().catch(() => undefined); // The first fault is the one to tell.
     await database.close();
@@ -199,6 +150,98 @@ export async function openStoreOn(database: Database, options: StoreOptions): Pr
     const detail = `could not read the store in ${options.path}`;
     throw new GatewayError("storage-failed", detail, { cause });
   }
+}
+
+/** `beforeWrite` takes what puts last rows into a batch. */
+async function loadStore(
+  database: Database,
+  options: StoreOptions,
+  writer: ReturnType<typeof makeCommit>,
+  beforeWrite: (write: () => number) => void,
+): Promise<Store> {
+  const { log } = options;
+  const { commit, writability, space } = writer;
+  const { clock, mark, heldBoot, boot, changes, ids } = await openLog(database, options, commit);
+  const deletions = new Deletions(commit);
+  const requests = new ActionRequests(commit, database, deletions);
+  const tables = makeTables(commit);
+  const outboxes: Outboxes = new Outboxes({
+    ...{ ...tables, database, commit, changes, ids, deletions, clock },
+    ageMs: () => retention.ageMs,
+    acknowledgedSequence: writer.acknowledgedSequence,
+    roomBytes: () => roomForUplinks(space, options.quotaBytes),
+    termsOf: options.uplinkTerms,
+  });
+  const retention = new Retention(
+    { database, commit, changes, requests, deletions, outboxes, clock },
+    options.history,
+  );
+  beforeWrite(() => {
+    retention.writeAge();
+    clock.writeNote();
+    outboxes.write();
+    changes.writeMark();
+    return changes.sequence;
+  });
+  for (const table of [...Object.values(tables), deletions]) await table.load(database);
+  await requests.load();
+  await outboxes.load();
+  const gaps = await openGaps(
+    { database, commit, changes, retention, outboxes, clock, log, boot },
+    { ...tables, database, commit, deletions, clock },
+    { mark, boot: heldBoot },
+  );
+  const gatewayId = remembered(commit, "gateway", () => ids.next());
+  await commit.flushed();
+  return {
+    ...tables,
+    clock,
+    database,
+    commit,
+    changes,
+    ids,
+    requests,
+    deletions,
+    retention,
+    outboxes,
+    writability,
+    space,
+    gaps,
+    keepWatch: (onFailure) => [gaps, outboxes].forEach((each) => each.start(onFailure)),
+    acknowledgedSequence: writer.acknowledgedSequence,
+    history: new History(database, deletions),
+    boot,
+    gatewayId,
+    close: async () => {
+      space.stop();
+      clock.stop();
+      await gaps.stop();
+      outboxes.stop();
+      await closeStore(database, commit, retention);
+    },
+  };
+}
+
+/** The log of changes, and what names and dates them. This start is counted. */
+async function openLog(database: Database, options: StoreOptions, commit: Commit) {
+  checkFormat(commit, database);
+  const { random, log, time } = options;
+  const clock = new KeptTime(options.clock, commit, log, time);
+  const mark = await readLog(database);
+  const heldBoot = readBoot(commit, database);
+  const boot = Math.max(heldBoot, database.opening.witness?.boot ?? 0) + 1;
+  commit.put(metaKey("boot"), String(boot));
+  const changes = new ChangeLog(commit, { boot, isSynced: clock.isSynced }, mark);
+  const salt = Number(remembered(commit, "salt", () => String(newSalt(random))));
+  const ids = makeIds(clock, random, salt);
+  return { clock, mark, heldBoot, boot, changes, ids };
+}
+
+/** Half of what the store may use, or of what the disk has: `Infinity` before the first look at it. */
+function roomForUplinks(space: Space, quotaBytes: number): number {
+  const { free, used } = space.seen;
+  if (quotaBytes > 0) return quotaBytes / 2;
+  return free + used === 0 ? Infinity : (free + used) / 2;
 }
 
 function makeTables(commit: Commit) {

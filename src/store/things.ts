@@ -49,6 +49,11 @@ export class Things {
     return this.#byUid.size;
   }
 
+  /** Numbers of Things are from 1 to this. */
+  get lastNumber(): number {
+    return this.#lastNumber;
+  }
+
   /** By id or by uid; an id wins over another Thing's uid. */
   find(account: string, idOrUid: string): Thing | undefined {
     const byId = this.#byAccount.get(account)?.get(idOrUid);

@@ -6,7 +6,7 @@ import type { Random } from "../../src/clock.ts";
 import type { GatewayError } from "../../src/errors.ts";
 import { rowsOf } from "../../src/store/database.ts";
 import type { HistoryBounds } from "../../src/store/retention.ts";
-import { openStore, type Store } from "../../src/store/store.ts";
+import { openStore, type Store, type StoreOptions } from "../../src/store/store.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { QUIET_LOG } from "./quiet-log.ts";
 import { seededRandom } from "./random.ts";
@@ -32,7 +32,11 @@ export type Opened = {
   readonly rows: (prefix?: string) => Promise<ReadonlyMap<string, string>>;
 };
 
-export async function openTemporaryStore(t: Test, bounds = AMPLE): Promise<Opened> {
+export async function openTemporaryStore(
+  t: Test,
+  bounds = AMPLE,
+  more: Pick<Partial<StoreOptions>, "uplinkTerms" | "quotaBytes"> = {},
+): Promise<Opened> {
   const path = mkdtempSync(join(tmpdir(), "sluice-store-"));
   const clock = new ManualClock();
   const random = seededRandom(20260301);
@@ -47,6 +51,7 @@ export async function openTemporaryStore(t: Test, bounds = AMPLE): Promise<Opene
       random,
       log: QUIET_LOG,
       onFailure: (failure) => failures.push(failure),
+      ...more,
     });
   const opened: Opened = {
     clock,

@@ -1,0 +1,222 @@
+import { z } from "zod";
+import type { Commit } from "./commit.ts";
+import { readRows, type Database } from "./database.ts";
+import {
+  CHANGE_CLASSES,
+  classOfChangeKey,
+  outboxPageKey,
+  outboxPageRows,
+  sequenceOfChangeKey,
+  type ChangeClass,
+} from "./keys.ts";
+import { gapContent, type Content } from "./outbox-content.ts";
+import { DROP_CAUSES } from "./outbox-items.ts";
+
+const gapSchema = z.object({
+  from: z.number(),
+  to: z.number(),
+  class: z.enum(CHANGE_CLASSES).exactOptional(),
+  cause: z.enum(DROP_CAUSES),
+  since: z.number(),
+  until: z.number(),
+});
+const describedSchema = z.object({
+  thing: z.number(),
+  /** Absent: its description. */
+  name: z.string().exactOptional(),
+  at: z.number(),
+  sequence: z.number(),
+});
+/** Leads to what a number stands for: the key of a change, a value or description, or a gap itself. */
+const gapRefSchema = z.object({ id: z.string(), gap: gapSchema });
+const refSchema = z.union([z.string(), gapRefSchema, describedSchema]);
+type GapRef = z.infer<typeof gapRefSchema>;
+export type Ref = z.infer<typeof refSchema>;
+
+/** Numbers count up from one item to the next, but for those that a gap names. */
+const pageSchema = z.array(z.object({ seq: z.number(), ref: refSchema }));
+
+/** An item without its number. */
+export type Numbered = { readonly ref: Ref; readonly content: Content };
+
+export type PageItem = {
+  readonly seq: number;
+  readonly page: Page;
+  ref: Ref;
+  /** Absent: not read since the start. */
+  content: Content | undefined;
+  isAcknowledged: boolean;
+  /** Waits to be taken. */
+  isQueued: boolean;
+};
+
+export type Page = {
+  readonly first: number;
+  /** Of the newer of two streams. */
+  isLive: boolean;
+  /** On disk: its items may be handed out. */
+  isSettled: boolean;
+  readonly items: PageItem[];
+  unacknowledged: number;
+};
+
+/** Items that have numbers and are not acknowledged, in pages: a row each. */
+export class OutboxPages {
+  readonly #commit: Commit;
+  readonly #uplink: number;
+  /** In the order of their numbers. */
+  readonly #pages = new Map<number, Page>();
+  readonly #bySeq = new Map<number, PageItem>();
+  readonly #byKey = new Map<string, PageItem>();
+  readonly #finished = new Set<number>();
+
+  constructor(commit: Commit, uplink: number) {
+    this.#commit = commit;
+    this.#uplink = uplink;
+  }
+
+  /** `acknowledged`: all up to this number is. */
+  async load(database: Database, acknowledged: number): Promise<void> {
+    const rows = await readRows(database, outboxPageRows(this.#uplink), (_, row) =>
+      pageSchema.parse(JSON.parse(row)),
+    );
+    for (const row of rows) {
+      const first = row[0]?.seq;
+      if (first === undefined) continue;
+      const page = makePage(first, false);
+      page.isSettled = true;
+      for (const { seq, ref } of row) {
+        const isAcknowledged = seq <= acknowledged;
+        page.items.push({ ...makeItem(seq, page, ref), isAcknowledged });
+      }
+      page.unacknowledged = page.items.filter((item) => !item.isAcknowledged).length;
+      if (page.unacknowledged === 0) this.#finished.add(first);
+      else this.#hold(page);
+    }
+  }
+
+  get pages(): Iterable<Page> {
+    return this.#pages.values();
+  }
+
+  /** The last number that is in a page. */
+  get last(): number {
+    return Math.max(0, ...this.#bySeq.keys());
+  }
+
+  get outstanding(): number {
+    return this.#bySeq.size;
+  }
+
+  /** As far as they have been read. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const { content } of this.#bySeq.values()) bytes += content?.bytes ?? 0;
+    return bytes;
+  }
+
+  countOf(isLive: boolean): number {
+    let count = 0;
+    for (const page of this.#pages.values()) if (page.isLive === isLive) count += 1;
+    return count;
+  }
+
+  get(seq: number): PageItem | undefined {
+    return this.#bySeq.get(seq);
+  }
+
+  /** By the key of a change. */
+  holds(key: string): boolean {
+    return this.#byKey.has(key);
+  }
+
+  /** The oldest that is not acknowledged. */
+  get first(): PageItem | undefined {
+    for (const page of this.#pages.values()) {
+      const item = page.items.find(({ isAcknowledged }) => !isAcknowledged);
+      if (item !== undefined) return item;
+    }
+    return undefined;
+  }
+
+  /** Adds a page in the open batch; its numbers are behind all others. */
+  add(isLive: boolean, items: readonly (Numbered & { readonly seq: number })[]): Page {
+    const page = makePage(items[0]?.seq ?? 0, isLive);
+    for (const { seq, ref, content } of items) {
+      page.items.push({ ...makeItem(seq, page, ref), content });
+    }
+    page.unacknowledged = items.length;
+    this.#hold(page);
+    this.put(page);
+    return page;
+  }
+
+  /** What a number stands for has changed: the row is put anew. */
+  put(page: Page): void {
+    const row = page.items.map(({ seq, ref }) => ({ seq, ref }));
+    this.#commit.put(outboxPageKey(this.#uplink, page.first), JSON.stringify(row));
+  }
+
+  /** A gap stands where the item was: put its page, and show it when that is on disk. */
+  replace(item: PageItem, ref: GapRef): void {
+    if (typeof item.ref === "string") this.#byKey.delete(item.ref);
+    item.ref = ref;
+    item.content = undefined;
+  }
+
+  showGap(item: PageItem): void {
+    const { ref } = item;
+    if (item.isAcknowledged || typeof ref === "string" || !("gap" in ref)) return;
+    item.content = gapContent(ref.id, ref.gap, 0);
+  }
+
+  acknowledge(item: PageItem): void {
+    const { page } = item;
+    item.isAcknowledged = true;
+    item.content = undefined;
+    this.#bySeq.delete(item.seq);
+    if (typeof item.ref === "string") this.#byKey.delete(item.ref);
+    page.unacknowledged -= 1;
+    if (page.unacknowledged > 0) return;
+    this.#pages.delete(page.first);
+    this.#finished.add(page.first);
+  }
+
+  /** The first sequence of a class that is owed; `Infinity`: none is. */
+  neededFrom(of: ChangeClass): number {
+    let needed = Infinity;
+    for (const key of this.#byKey.keys()) {
+      if (classOfChangeKey(key) === of) needed = Math.min(needed, sequenceOfChangeKey(key));
+    }
+    return needed;
+  }
+
+  /** Takes pages of which everything is acknowledged from the disk, in the open batch. */
+  write(): void {
+    for (const first of this.#finished) this.#commit.delete(outboxPageKey(this.#uplink, first));
+    this.#finished.clear();
+  }
+
+  erase(): void {
+    for (const first of this.#pages.keys()) this.#finished.add(first);
+    for (const kept of [this.#pages, this.#bySeq, this.#byKey]) kept.clear();
+    this.write();
+  }
+
+  #hold(page: Page): void {
+    this.#pages.set(page.first, page);
+    for (const item of page.items) {
+      if (item.isAcknowledged) continue;
+      this.#bySeq.set(item.seq, item);
+      if (typeof item.ref === "string") this.#byKey.set(item.ref, item);
+    }
+  }
+}
+
+function makeItem(seq: number, page: Page, ref: Ref): PageItem {
+  return { seq, page, ref, content: undefined, isAcknowledged: false, isQueued: false };
+}
+
+function makePage(first: number, isLive: boolean): Page {
+  return { first, isLive, isSettled: false, items: [], unacknowledged: 0 };
+}
