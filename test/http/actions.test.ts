@@ -128,3 +128,26 @@ await test("a Thing holds a bounded number of unfinished requests", async (t) =>
   await call("DELETE", second.json.reset.href);
   t.equal((await request()).status, 201);
 });
+
+await test("requests that a dead device has taken up are ended by whoever may report for it", async (t) => {
+  const { call, published } = await startGateway(t, { limits: { pending_actions_per_thing: 2 } });
+  await call("POST", "/A/things", { json: BOILER });
+  const request = async () => call("POST", `${ACTIONS}/reset`, { json: { reset: {} } });
+  const hrefs: string[] = [];
+  for (const status of ["received", "running"]) {
+    const { href } = (await request()).json.reset;
+    await call("PUT", href, { json: { reset: { status } } });
+    t.equal((await call("DELETE", href)).json.code, "action-running", status);
+    hrefs.push(href);
+  }
+  const refused = await request();
+  t.match([refused.status, refused.json.code], [409, "limit-reached"]);
+  t.match(refused.json.detail, /2 unfinished action requests/);
+  for (const href of hrefs) {
+    const error = "the press was replaced";
+    const ended = await call("PUT", href, { json: { reset: { status: "failed", error } } });
+    t.match(ended.json, { reset: { status: "failed", error, timeCompleted: /Z$/ } });
+    t.match(published.at(-1)?.payload, /"failed"/, "whoever waits for it is told");
+  }
+  t.equal((await request()).status, 201);
+});

@@ -10,7 +10,9 @@ function sharing(bound: number, sessions: number): { room: QueueRoom; benches: r
 
 function fill(bench: Bench | undefined, count: number): number {
   let taken = 0;
-  for (let offered = 0; offered < count; offered += 1) if (bench?.offer("e", "x")) taken += 1;
+  for (let offered = 0; offered < count; offered += 1) {
+    if (bench?.offer("e", "x") === true) taken += 1;
+  }
   return taken;
 }
 
