@@ -288,6 +288,8 @@ export const FIXED_LIMITS = {
 
   // Uplinks.
 
+  /** Uplinks of the box: each looks at every change, and has a line, an outbox and a session. */
+  uplinksMax: 16,
   /** Commands of upstream that an uplink knows to be applied: one that comes again is not. */
   uplinkCommandsMax: 10_000,
   /** Local action requests that stand for one of upstream, per uplink. */
