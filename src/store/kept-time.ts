@@ -22,7 +22,7 @@ export type TimeRules = {
   readonly trust: "auto" | "always" | "reset";
 };
 
-const NO_RULES: TimeRules = { floorMs: 0, trust: "auto" };
+export const NO_RULES: TimeRules = { floorMs: 0, trust: "auto" };
 
 /** What the store remembers of the time. */
 type Note = {
@@ -99,7 +99,7 @@ export class KeptTime implements Clock {
   #cancelTimer: CancelTimer | undefined;
 
   /** Goes on from what the store remembers. */
-  constructor(machine: Clock, notes: Notes, log: Log, rules: TimeRules = NO_RULES) {
+  constructor(machine: Clock, notes: Notes, log: Log, rules: TimeRules) {
     this.#machine = machine;
     this.#notes = notes;
     this.#log = log;
@@ -257,11 +257,16 @@ export function remedyOf(state: TimeState): string | null {
   }
 }
 
-function readNote(notes: Notes): Note | undefined {
+/** The store remembers a time. */
+export function hasNote(notes: Pick<Notes, "read">): boolean {
+  return readNote(notes) !== undefined;
+}
+
+function readNote(notes: Pick<Notes, "read">): Note | undefined {
   const row = notes.read(NOTE);
   try {
     return row === undefined ? undefined : noteSchema.parse(JSON.parse(row));
   } catch {
-    return undefined; // Without it there is only the floor of the version.
+    return undefined; // It was harmed.
   }
 }

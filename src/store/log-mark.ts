@@ -1,4 +1,4 @@
-import { EMPTY_LOG, readMark, type ChangeLog, type LogMark } from "./changes.ts";
+import { EMPTY_LOG, openChange, readMark, type ChangeLog, type LogMark } from "./changes.ts";
 import { readRows, type Database } from "./database.ts";
 import type { Found } from "./gap-search.ts";
 import {
@@ -93,6 +93,28 @@ async function newestSequence(database: Database): Promise<number> {
     return key === undefined ? 0 : sequenceOfChangeKey(key);
   });
   return Math.max(...(await Promise.all(newest)));
+}
+
+/** The time of the newest change that says one, ms since the epoch; 0 if there is none. */
+export async function newestTime(database: Database): Promise<number> {
+  const times = CHANGE_CLASSES.map(async (of) => {
+    const range = changesOfClass(of, 0, Number.MAX_SAFE_INTEGER);
+    const rows = await database.iterator({ ...range, reverse: true, limit: TIMED_ROWS }).all();
+    return rows.map(([key, row]) => timeIn(of, sequenceOfChangeKey(key), row));
+  });
+  return Math.max(0, ...(await Promise.all(times)).flat());
+}
+
+/** So many rows of a class are asked for a time: those that were back-filled have none of now. */
+const TIMED_ROWS = 1_000;
+
+function timeIn(of: ChangeClass, sequence: number, row: string): number {
+  try {
+    const change = openChange(of, sequence, row);
+    return change.class === "property" && change.backfilled === true ? 0 : change.at;
+  } catch {
+    return 0; // Told when the newest changes are looked at.
+  }
 }
 
 /** The counts of the pages before the newest. */

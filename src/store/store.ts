@@ -13,9 +13,9 @@ import { Gaps, type GapsDeps } from "./gaps.ts";
 import { diskRoomAt, type DiskRoom } from "./disk-room.ts";
 import { History } from "./history.ts";
 import { makeIds, newSalt, type Ids } from "./ids.ts";
-import { KeptTime, type TimeRules } from "./kept-time.ts";
+import { hasNote, KeptTime, NO_RULES, type TimeRules } from "./kept-time.ts";
 import { metaKey } from "./keys.ts";
-import { readLog } from "./log-mark.ts";
+import { newestTime, readLog } from "./log-mark.ts";
 import { Outboxes } from "./outboxes.ts";
 import type { OutboxTerms } from "./outbox-terms.ts";
 import { LongStep } from "./long-step.ts";
@@ -225,8 +225,9 @@ async function loadStore(
 /** The log of changes, and what names and dates them. This start is counted. */
 async function openLog(database: Database, options: StoreOptions, commit: Commit) {
   checkFormat(commit, database);
-  const { random, log, time } = options;
-  const clock = new KeptTime(options.clock, commit, log, time);
+  const { random, log } = options;
+  const rules = await timeRules(options, commit, database);
+  const clock = new KeptTime(options.clock, commit, log, rules);
   const mark = await readLog(database);
   const heldBoot = readBoot(commit, database);
   const boot = Math.max(heldBoot, database.opening.witness?.boot ?? 0) + 1;
@@ -242,6 +243,16 @@ function roomForUplinks(space: Space, quotaBytes: number): number {
   const { free, used } = space.seen;
   if (quotaBytes > 0) return quotaBytes / 2;
   return free + used === 0 ? Infinity : (free + used) / 2;
+}
+
+/** A store that has lost its note of the time knows it from its newest changes. */
+async function timeRules(
+  { time = NO_RULES }: StoreOptions,
+  commit: Commit,
+  database: Database,
+): Promise<TimeRules> {
+  if (hasNote(commit) || time.trust === "reset") return time;
+  return { ...time, floorMs: Math.max(time.floorMs, await newestTime(database)) };
 }
 
 function makeTables(commit: Commit) {

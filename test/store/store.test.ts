@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { test, type Test } from "tap";
 import type { GatewayError } from "../../src/errors.ts";
 import { openDatabase } from "../../src/store/database.ts";
+import { metaKey } from "../../src/store/keys.ts";
 import { openStore, type Store } from "../../src/store/store.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { AMPLE, openTemporaryStore } from "./open-store.ts";
 import { QUIET_LOG } from "./quiet-log.ts";
 import { seededRandom } from "./random.ts";
+import { recordEvent } from "./recording.ts";
 
 function folder(t: Test): string {
   const path = mkdtempSync(join(tmpdir(), "sluice-store-"));
@@ -45,6 +47,21 @@ await test("a store counts its starts and keeps its name", async (t) => {
   t.equal(opened.store.boot, 2);
   t.equal(opened.store.gatewayId, gatewayId);
   t.same(opened.store.ids.momentOf(id), { at: 1, sequence: 1 }, "its ids stay its own");
+});
+
+await test("a store whose note of the time is lost knows the time from its newest changes", async (t) => {
+  const opened = await openTemporaryStore(t);
+  const right = opened.clock.wall;
+  recordEvent(opened.store, 1, right, "e");
+  for (const at of [0, right + 1e12]) {
+    const change = { class: "property", thing: 1, at, values: { p: 1 } } as const;
+    opened.store.changes.append({ ...change, backfilled: true });
+  }
+  await opened.store.close();
+  await plant(opened.path, metaKey("time"), "harmed");
+  opened.clock.reboot({ wall: 0, synced: false });
+  await opened.reopen();
+  t.equal(opened.store.clock.wallMs(), right, "not from what was back-filled");
 });
 
 await test("what was put before a close is there afterwards, and a second close does nothing", async (t) => {
