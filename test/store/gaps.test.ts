@@ -1,4 +1,5 @@
 import { test, type Test } from "tap";
+import { GatewayError } from "../../src/errors.ts";
 import { changeKey, historyKey, pageKey, type ChangeClass } from "../../src/store/keys.ts";
 import type { Store } from "../../src/store/store.ts";
 import { AMPLE, openTemporaryStore, type Opened } from "./open-store.ts";
@@ -74,6 +75,45 @@ await test("changes that are missing of an older page are found while the gatewa
     opened.clock.advance(500);
   }
   t.match(store.gaps.list(), [{ class: "event", from: 100, to: 200, count: 2 }]);
+});
+
+await test("the look through an old store goes on behind a stall of the disk", async (t) => {
+  const opened = await openTemporaryStore(t);
+  const { store } = opened;
+  const description = { properties: { p: {} } };
+  const row = { account: "site", id: "a", uid: "u", description };
+  store.changes.append({ class: "thing", thing: 1, at: 1, ...row });
+  const moments = Array.from({ length: 2 * PAGE }, (_, at) =>
+    recordValues(store, 1, at, { p: at }),
+  );
+  await store.commit.flushed();
+  const batch = store.database.batch();
+  const keys = moments.map((moment) => historyKey({ thing: 1, of: "property", name: "p" }, moment));
+  const gone = [keys[5] ?? "", keys[PAGE + 5] ?? ""];
+  for (const key of gone) batch.del(key);
+  batch.put("t:000001", "not a Thing");
+  await batch.write({ sync: true });
+  const again = await opened.reopen();
+  const stall = new GatewayError("storage-full", "a write waits");
+  again.gaps.start((error) => t.fail(String(error)));
+  const flushed = again.commit.flushed.bind(again.commit);
+  let refused = 0;
+  again.commit.flushed = async () => {
+    refused += 1;
+    return Promise.reject(stall);
+  };
+  while (refused < 2) {
+    again.writability.setStall(stall);
+    await new Promise((resolve) => setImmediate(resolve));
+    opened.clock.advance(500);
+  }
+  again.writability.setStall(undefined);
+  again.commit.flushed = flushed;
+  while (again.gaps.pagesLeft > 0) {
+    await new Promise((resolve) => setImmediate(resolve));
+    opened.clock.advance(500);
+  }
+  for (const key of gone) t.equal(again.commit.read(key), "", "each row was made again");
 });
 
 await test("what was deleted or swept is not missing", async (t) => {

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { test, type Test } from "tap";
+import { GatewayError } from "../../src/errors.ts";
 import type { ActionRequest, ActionStatus } from "../../src/store/action-requests.ts";
 import { changeKey, HISTORY_CLASSES, type HistorySource } from "../../src/store/keys.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -248,6 +249,12 @@ await test("sweeps come with time, go on after one that failed, and end with the
   await t.rejects(sweepByTime());
   await nextTurn();
   t.equal(errors.length, 1);
+  store.writability.setStall(new GatewayError("storage-full", "a write waits"));
+  recordEvent(store, 1, 3, "e");
+  await t.rejects(sweepByTime());
+  await nextTurn();
+  t.equal(errors.length, 1, "a disk that is waited for is no failure of the sweep");
+  store.writability.setStall(undefined);
   store.commit.flushed = flushed;
   recordEvent(store, 1, 3, "e");
   await sweepByTime();
