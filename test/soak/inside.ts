@@ -1,5 +1,5 @@
 import { createSocket } from "node:dgram";
-import { appendFileSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -24,7 +24,8 @@ const LEAKING: Readonly<Record<Leak, () => void>> = {
   memory: () => kept.push(Array.from({ length: 100 }, (_, index) => `${kept.length} ${index}`)),
   sockets: () => void createSocket("udp4").bind(0, "127.0.0.1"),
   disk: () => {
-    appendFileSync(join(process.env["SLUICE_STORE__PATH"] ?? ".", "leak"), Buffer.alloc(65_536));
+    const folder = process.env["SLUICE_STORE__PATH"] ?? "";
+    if (existsSync(folder)) appendFileSync(join(folder, "leak"), Buffer.alloc(65_536));
   },
 };
 
