@@ -21,11 +21,18 @@ export function uplinkObject(deps: UplinkDeps, outbox: Outbox): JsonObject {
   };
 }
 
+type StatusDeps = Pick<UplinkDeps, "fileUplinks" | "uplinkLine" | "uplinkCounts" | "clock">;
+
+/** All uplinks as GET /gateway shows them: by name, how each stands. */
+export function uplinksOverview(
+  deps: StatusDeps,
+  outboxes: readonly Outbox[],
+): readonly JsonObject[] {
+  return outboxes.map((outbox) => ({ name: outbox.uplink.name, ...uplinkStatus(deps, outbox) }));
+}
+
 /** How an uplink stands. Ages and forecasts in seconds; `null`: there is none. */
-export function uplinkStatus(
-  deps: Pick<UplinkDeps, "fileUplinks" | "uplinkLine" | "clock">,
-  outbox: Outbox,
-): JsonObject {
+function uplinkStatus(deps: StatusDeps, outbox: Outbox): JsonObject {
   const { state } = outbox;
   const { ackedSeq, ackedAtMonotonicMs, depth, fullInS, emptyInS, inPerS, outPerS } = state;
   const ackedAgeMs =
@@ -44,6 +51,7 @@ export function uplinkStatus(
     in_per_s: toTenth(inPerS),
     out_per_s: toTenth(outPerS),
     snapshot_done: state.snapshotDone,
+    down: { ...(deps.uplinkCounts(outbox.uplink.name) ?? NOTHING_CAME) },
     drops: state.drops.map(({ cause, class: of, count, from, to }) => ({
       cause,
       class: of ?? null,
@@ -58,10 +66,9 @@ export function uplinkStatus(
   }
 }
 
-function lineStatus(
-  { fileUplinks, uplinkLine }: Pick<UplinkDeps, "fileUplinks" | "uplinkLine">,
-  { uplink }: Outbox,
-): JsonObject {
+const NOTHING_CAME = { applied: 0, unchanged: 0, lost: 0, repeated: 0, refused: {} };
+
+function lineStatus({ fileUplinks, uplinkLine }: StatusDeps, { uplink }: Outbox): JsonObject {
   const known = settingsOf(fileUplinks, uplink);
   const line = uplinkLine(uplink.name);
   const isIdle = line === undefined || !known.isUsable;

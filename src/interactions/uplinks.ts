@@ -22,6 +22,19 @@ export type UplinkLine = {
   readonly lastError?: { readonly detail: string; readonly at: number };
 };
 
+/** What has come from upstream since the start, by what became of it. */
+export type UplinkCounts = {
+  readonly applied: number;
+  /** Values of our own that came back, and values that were there already. */
+  readonly unchanged: number;
+  /** Values that a local change stood against. */
+  readonly lost: number;
+  /** Came again. */
+  readonly repeated: number;
+  /** By code. */
+  readonly refused: Readonly<Record<string, number>>;
+};
+
 /** What came of trying to connect, beside the line that there is. */
 export type UplinkTest = {
   readonly isReached: boolean;
@@ -37,6 +50,8 @@ export type UplinkDeps = InteractionDeps & {
   readonly uplinkChanged: (name: string) => void;
   /** `undefined`: no line was wanted so far. */
   readonly uplinkLine: (name: string) => UplinkLine | undefined;
+  /** `undefined` as with `uplinkLine`. */
+  readonly uplinkCounts: (name: string) => UplinkCounts | undefined;
   /** Connects once, without disturbing the line; never rejects. */
   readonly testUplink: (name: string) => Promise<UplinkTest>;
 };

@@ -1,5 +1,5 @@
 import { test, type Test } from "tap";
-import { uplinkObject } from "../../src/interactions/uplink-object.ts";
+import { uplinkObject, uplinksOverview } from "../../src/interactions/uplink-object.ts";
 import {
   adoptFileUplinks,
   deleteUplink,
@@ -35,6 +35,7 @@ async function startSite(t: Test): Promise<Site> {
     fileUplinks: new Map(Object.entries(file)),
     uplinkChanged: (name) => told.push(name),
     uplinkLine: (name) => lines.get(name),
+    uplinkCounts: () => undefined,
     testUplink: async (name) =>
       Promise.resolve({ isReached: true, detail: `reached ${name}`, tookMs: 7 }),
   });
@@ -212,7 +213,9 @@ await test("how an uplink stands is shown with times, ages and losses", async (t
     ...{ state: "refused", since: "2026-01-01T00:00:00.000Z" },
     ...{ last_error: "not authorized", last_error_at: "2026-01-02T00:00:00.000Z" },
     ...{ acked_seq: 0, acked_age_s: null, snapshot_done: Boolean, drops: [] },
+    down: { applied: 0, unchanged: 0, lost: 0, repeated: 0, refused: {} },
     depth: { rows: Number, bytes: Number, oldest_age_s: Number },
     ...{ full_in_s: null, empty_in_s: null, in_per_s: Number, out_per_s: Number },
   });
+  t.match(uplinksOverview(deps(), [outbox]), [{ name: "cloud", state: "refused" }]);
 });
