@@ -149,8 +149,9 @@ export function pauseUplink(
  */
 export async function testUplink(deps: UplinkDeps, on: OnUplink): Promise<UplinkTest> {
   authoriseInGateway(on.principal, "gateway.manage");
-  const { uplink } = requireUplink(deps, on.name);
-  const known = settingsOf(deps.fileUplinks, uplink);
+  const present = requireUplink(deps, on.name);
+  on.precondition?.(present);
+  const known = settingsOf(deps.fileUplinks, present.uplink);
   if (!known.isUsable) return { isReached: false, detail: known.reason, tookMs: 0 };
   return deps.testUplink(on.name);
 }
