@@ -40,6 +40,8 @@ export type SentValue = {
 export class Conflicts {
   readonly #slots = new Map<string, Awaited[]>();
   #count = 0;
+  /** When a value of each went up last, of those that did last. */
+  readonly #sentMs = new Map<string, number>();
   /** When the line that is open was opened: before it no echo could come. */
   #openedMs: number | undefined;
 
@@ -69,6 +71,12 @@ export class Conflicts {
 
   /** Upstream has what was sent as `seq`, once for each time it was sent. */
   acknowledged(slot: string, seq: number, nowMs: number): void {
+    this.#sentMs.delete(slot);
+    this.#sentMs.set(slot, nowMs);
+    const [first] = this.#sentMs.keys();
+    if (this.#sentMs.size > FIXED_LIMITS.uplinkEchoesMax && first !== undefined) {
+      this.#sentMs.delete(first);
+    }
     for (const awaited of this.#slots.get(slot) ?? []) {
       if (awaited.seq === seq) awaited.ackedMs ??= nowMs;
     }
@@ -94,6 +102,16 @@ export class Conflicts {
 
   lineClosed(): void {
     this.#openedMs = undefined;
+  }
+
+  /**
+   * Whether a value of ours went up a short while ago: its equal may be one more echo, of a time it was
+   * sent before the last start.
+   */
+  mayEcho(slot: string, nowMs: number): boolean {
+    const sentMs = this.#sentMs.get(slot);
+    if (sentMs === undefined) return false;
+    return nowMs - Math.max(sentMs, this.#openedMs ?? 0) < FIXED_LIMITS.uplinkEchoMsMax;
   }
 
   /** Ends the wait for echoes that should have come by now; true: nothing of the slot is awaited. */

@@ -21,6 +21,8 @@ export type StatusDeps = {
   readonly interactions: InteractionDeps;
   readonly outbox: Pick<Outbox, "uplink" | "memory" | "owes">;
   readonly principal: Principal;
+  /** Messages that are under way upwards at once, at most. */
+  readonly window: number;
   /** A value that lost could not be set after all. */
   readonly onRefused: (error: GatewayError) => void;
 };
@@ -49,10 +51,14 @@ export class DownStatus {
   /** The newest change that upstream has acknowledged. */
   #newest = 0;
   #notedMs = 0;
+  /** The start before may have sent these already: of each a second echo may come. */
+  #doubtful: { from: number; readonly through: number } | undefined;
+  readonly #newestAtStart: number;
 
   constructor(deps: StatusDeps) {
     this.#deps = deps;
     this.#lost = new LostValues(deps.outbox.memory);
+    this.#newestAtStart = deps.interactions.store.changes.sequence;
   }
 
   /** Values that wait for an echo, and values that lost. */
@@ -86,7 +92,14 @@ export class DownStatus {
 
   /** Something goes up: it will come back. */
   sent(owed: Owed): void {
-    for (const value of valuesOf(owed)) this.#conflicts.sent(value, owed.seq);
+    const { seq } = owed;
+    this.#doubtful ??= { from: seq, through: seq + this.#deps.window - 1 };
+    const isDoubtful = seq >= this.#doubtful.from && seq <= this.#doubtful.through;
+    if (isDoubtful) this.#doubtful.from = seq + 1;
+    for (const value of valuesOf(owed)) {
+      if (isDoubtful && value.sequence <= this.#newestAtStart) this.#conflicts.sent(value, seq);
+      this.#conflicts.sent(value, seq);
+    }
   }
 
   acknowledged(owed: Owed): void {
@@ -146,11 +159,18 @@ export class DownStatus {
       this.#settle(slot);
       return verdict;
     }
-    // Of a retained one nobody knows whether it is news; a description has no news but what it says.
-    const isState = isRetained || readSlot(slot).name === undefined;
-    if (isState && this.#isPresent(arrived)) return "unchanged";
+    if (this.#saysNothing(arrived, isRetained)) return "unchanged";
     this.#set(arrived);
     return "applied";
+  }
+
+  /** A value set again is news, as on the LAN: but not if it is only shown, or may be our own. */
+  #saysNothing(arrived: Arrived, isRetained: boolean): boolean {
+    const { slot } = arrived;
+    const now = this.#deps.interactions.clock.monotonicMs();
+    const isDescription = readSlot(slot).name === undefined;
+    const isState = isRetained || isDescription || this.#conflicts.mayEcho(slot, now);
+    return isState && this.#isPresent(arrived);
   }
 
   #isUnacknowledged(slot: string): boolean {

@@ -2,6 +2,7 @@ import { ERRORS, GatewayError } from "../errors.ts";
 import type { CancelTimer } from "../clock.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
 import { parsePayload } from "../interactions/thing-message.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import type { Outbox } from "../store/outbox.ts";
 import type { Owed } from "../store/outbox-items.ts";
 import type { Principal } from "../thing/access.ts";
@@ -21,7 +22,7 @@ import type { DownTopic, TopicMapping } from "./topic-mapping.ts";
 export type DownDeps = {
   readonly interactions: InteractionDeps;
   readonly outbox: Pick<Outbox, "uplink" | "memory" | "owes">;
-  readonly settings: Pick<UplinkSettings, "shape" | "envelope">;
+  readonly settings: Pick<UplinkSettings, "shape" | "envelope" | "window">;
   readonly mapping: TopicMapping;
   /** Publishes upstream if the line is open; else it is lost. */
   readonly tell: (message: UpMessage) => void;
@@ -41,8 +42,6 @@ export type DownCounts = {
 
 type Held = { readonly message: DownMessage; readonly acknowledge: () => void };
 
-/** A longer id is none of ours to remember. */
-const ID_LENGTH_MAX = 256;
 const LOOK_EVERY_MS = 1_000;
 
 /**
@@ -69,6 +68,7 @@ export class Down {
   #acknowledged = 0;
   #lastMs = 0;
   #cancelLook: CancelTimer | undefined;
+  readonly #unlisten: () => void;
   #isStopped = false;
 
   constructor(deps: DownDeps) {
@@ -88,9 +88,10 @@ export class Down {
       interactions,
       outbox,
       principal: this.#principal,
+      window: settings.window,
       onRefused: (error) => this.#refusals.refuse("", undefined, error),
     });
-    interactions.store.writability.onChange((refusal) => {
+    this.#unlisten = interactions.store.writability.onChange((refusal) => {
       if (refusal === undefined) this.#takeHeld();
     });
   }
@@ -133,6 +134,7 @@ export class Down {
 
   stop(): void {
     this.lineClosed();
+    this.#unlisten();
     this.#isStopped = true;
   }
 
@@ -308,7 +310,7 @@ export function principalOfUplink(uplink: {
 }
 
 function idOf(given: Json | undefined): string | undefined {
-  return typeof given === "string" && given !== "" && given.length <= ID_LENGTH_MAX
+  return typeof given === "string" && given !== "" && given.length <= FIXED_LIMITS.uplinkIdLengthMax
     ? given
     : undefined;
 }

@@ -26,7 +26,11 @@ export async function readUnechoed(
   tell: (value: SentValue) => void,
 ): Promise<number> {
   const noted = outbox.memory.note(NOTE);
-  if (typeof noted !== "number") return 0;
+  if (typeof noted !== "number") {
+    // A new uplink: nothing has gone up.
+    noteEchoed(outbox.memory, store.changes.sequence);
+    return store.changes.sequence;
+  }
   const newest = store.changes.sequence;
   const from = Math.max(noted + 1, newest - FIXED_LIMITS.uplinkEchoesMax);
   let through = noted;
