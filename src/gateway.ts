@@ -195,6 +195,7 @@ function describe(store: Store, mqtt: MqttBroker, uptimeMs: number): JsonObject 
     clock: describeClock(store),
     store: {
       state: (commit.failure ?? writability.refusal)?.code ?? "ok",
+      reason: (commit.failure ?? writability.refusal)?.message ?? null,
       bytes: space.seen.used,
       bytes_free: space.seen.free,
       sequence: changes.sequence,
@@ -208,6 +209,7 @@ function describe(store: Store, mqtt: MqttBroker, uptimeMs: number): JsonObject 
       },
       batches: commit.written.batches,
       rows: commit.written.rows,
+      write_failures: commit.written.failures,
       ...describeLosses(store),
     },
     broker: { ...counters, sessions: { ...sessions }, retained: { ...retained } },
@@ -228,9 +230,13 @@ function describeClock({ clock }: Store): JsonObject {
 /** What was accepted and is not there any more. Times as in every answer. */
 function describeLosses({ gaps, database }: Store): JsonObject {
   const { salvaged, dropped } = database.opening;
+  const { rows, places } = database.damage.counts;
   const found = gaps.list();
   const most = FIXED_LIMITS.lossesShownMax;
   return {
+    changes_lost: lostIn(gaps),
+    rows_damaged: rows,
+    places_unreadable: places,
     gaps_count: found.length,
     gaps: found.slice(-most).map(({ cause, from, to, count, ...rest }) => ({
       cause,
@@ -253,8 +259,16 @@ function statusLine(store: Store, mqtt: MqttBroker): string {
   const { connections } = mqtt.describe();
   return (
     `${store.things.count} Things, ${connections} MQTT connections, ` +
-    `${store.changes.sequence} changes on disk${lossLine(store)}${clockLine(store)}`
+    `${store.changes.sequence} changes on disk` +
+    refusalLine(store) +
+    lossLine(store) +
+    clockLine(store)
   );
+}
+
+function refusalLine({ writability }: Store): string {
+  const { refusal } = writability;
+  return refusal === undefined ? "" : `, changes are refused: ${refusal.message}`;
 }
 
 function clockLine({ clock }: Store): string {
@@ -262,8 +276,13 @@ function clockLine({ clock }: Store): string {
   return state === "known" ? "" : `, the machine's time is ${state}`;
 }
 
+/** Changes, at least. */
+function lostIn(gaps: Store["gaps"]): number {
+  return gaps.list().reduce((sum, { count }) => sum + count, 0);
+}
+
 function lossLine({ gaps, database }: Store): string {
-  const lost = gaps.list().reduce((sum, { count }) => sum + count, 0);
+  const lost = lostIn(gaps);
   const aside = gaps.asideKeys().length;
   const salvaged = database.opening.salvaged === undefined ? "" : ", salvaged at this start";
   if (gaps.list().length === 0 && aside === 0) return salvaged;

@@ -60,6 +60,7 @@ export class Commit {
   #failure: GatewayError | undefined;
   #batches = 0;
   #rows = 0;
+  #failures = 0;
 
   constructor(database: Database, options: CommitOptions) {
     this.#database = database;
@@ -67,9 +68,9 @@ export class Commit {
     this.#window = new CommitWindow(options.window, options.clock);
   }
 
-  /** Batches and rows written since the start. */
-  get written(): { readonly batches: number; readonly rows: number } {
-    return { batches: this.#batches, rows: this.#rows };
+  /** Batches and rows written since the start, and writes that failed. */
+  get written(): { readonly batches: number; readonly rows: number; readonly failures: number } {
+    return { batches: this.#batches, rows: this.#rows, failures: this.#failures };
   }
 
   get failure(): GatewayError | undefined {
@@ -279,6 +280,7 @@ export class Commit {
   }
 
   #stall(failure: GatewayError): void {
+    this.#failures += 1;
     this.#options.writability.setStall(failure);
     for (const { impatient } of [this.#inFlight, this.#open].filter(
       (batch) => batch !== undefined,

@@ -54,6 +54,9 @@ await test("the daemon starts on a damaged store, serves the rest, and says what
   t.equal((history as { data: unknown[] }).data.length, 39);
   t.match(await storeOf(http), {
     state: "ok",
+    changes_lost: 1,
+    rows_damaged: 0,
+    places_unreadable: 0,
     gaps_count: 1,
     gaps: [{ cause: "missing", class: "property", count: 1, since: String, until: String }],
     salvaged: { reason: String, setAside: "damaged-1", damagedLogs: 1, damagedBlocks: 0 },

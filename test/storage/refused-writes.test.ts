@@ -78,7 +78,9 @@ await test(
     };
     const untilMs = Date.now() + 2_500;
     while (Date.now() < untilMs) await read();
-    t.equal(await stateOf(http), "storage-full");
+    t.match((await http("GET", "/gateway")).body, {
+      store: { state: "storage-full", reason: /read-only/, write_failures: 1 },
+    });
     t.equal(isAcknowledged, false, "a publish is held");
 
     disk.relent();

@@ -55,7 +55,7 @@ await test("all that is put in one turn is one synced batch, the last value of e
   );
   database.end();
   await commit.flushed();
-  t.same(commit.written, { batches: 1, rows: 2 });
+  t.same(commit.written, { batches: 1, rows: 2, failures: 0 });
 });
 
 await test("what comes while a batch is in flight is the next batch, and only one is in flight", async (t) => {
