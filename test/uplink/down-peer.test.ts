@@ -100,6 +100,7 @@ await test("a crash forgets the echoes that have come", async (t) => {
   pair.chain.set(pair.below, { p: 1 });
   carry(pair.link);
   pair.link.deliver();
+  await pair.link.release();
   pair.wait();
   await pair.link.restart(0);
   pair.link.open();
