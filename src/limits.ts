@@ -1,3 +1,5 @@
+import { UPLINK_LIMITS } from "./uplink-limits.ts";
+
 /** A bound, its unit in the key, its default and the reason for it. */
 type LimitRow = {
   readonly default: number;
@@ -202,6 +204,10 @@ export const FIXED_LIMITS = {
   outBytesMax: 33_554_432,
   /** A peer that is closed has this long to read its last packets. */
   lingerMs: 1_000,
+  /** Bytes of a packet that is copied into the chunk of its turn: a larger one costs less by itself. */
+  copiedBytesMax: 16_384,
+  /** Bytes of a topic name that is kept to be compared with the next: devices repeat short ones. */
+  keptTopicBytesMax: 256,
   /** Refusals told on `errors` and in the log per publisher and minute: a faulty device repeats itself. */
   errorReportsPerMinute: 30,
   /** UTF-16 units of each text in such a report: devices have small buffers. */
@@ -286,64 +292,7 @@ export const FIXED_LIMITS = {
   /** Damaged rows kept on disk for whoever wants to look at them. */
   damagedRowsMax: 1_000,
 
-  // Uplinks.
-
-  /** Uplinks of the box: each looks at every change, and has a line, an outbox and a session. */
-  uplinksMax: 16,
-  /** Commands of upstream that an uplink knows to be applied: one that comes again is not. */
-  uplinkCommandsMax: 10_000,
-  /** Local action requests that stand for one of upstream, per uplink. */
-  uplinkRequestsMax: 10_000,
-  /** Notes that an uplink keeps of values that went up and have not come back. */
-  uplinkNotesMax: 10_000,
-  /** Items of an outbox that get their numbers together: one row, and some ms of work. */
-  outboxPageItemsMax: 1_000,
-  /** Bytes of them: a page is held in memory. */
-  outboxPageBytesMax: 262_144,
-  /** Pages of one stream that are not acknowledged: 4 MiB, or 16,000 items under way. */
-  outboxPagesMax: 16,
-  /** Rows of the log looked at for one page: where little of it is owed, a page may stay empty. */
-  outboxScannedRowsMax: 10_000,
-  /** Parts of the log that an uplink reads apart: each outage leaves one until it is sent. */
-  outboxPartsMax: 16,
-  /** Ranges of the log that an outbox passes over, per class: a full one has a few. */
-  outboxDropRangesMax: 64,
-  /** Entries of the loss ledger of an uplink: each takes about 100 bytes. */
-  outboxLedgerMax: 200,
-  /** Values of one uplink whose echo is awaited: about 4 MB. */
-  uplinkEchoesMax: 20_000,
-  /** The same of one property. */
-  uplinkEchoesPerPropertyMax: 128,
-  /** Values that lost against a local change and may win yet, of one uplink; on disk. */
-  uplinkLostMax: 1_000,
-  /** An echo that has not come this long after the acknowledgement will not come. */
-  uplinkEchoMsMax: 10_000,
-  /** Messages from upstream that are known again if they are sent again: more than brokers have in flight. */
-  uplinkRedeliveriesMax: 1_024,
-  /** Upstream silent for so long after the line came back: what waited there has come. */
-  uplinkBacklogQuietMs: 5_000,
-  /** The same, however busy it is. */
-  uplinkBacklogMsMax: 60_000,
-  /** The backlog and the place in it are told upstream so often, if they have changed. */
-  uplinkPresenceMs: 60_000,
-  /** That nothing waits any more is seen this soon. */
-  uplinkPresenceLookMs: 2_000,
-  /** When upstream was last heard is noted on disk so often: bounds how much older a command may look. */
-  uplinkAliveNoteMs: 60_000,
-  /** A connect up to the answer of the broker: through TLS and a proxy, over a satellite. */
-  uplinkConnectMsMax: 30_000,
-  /** The last words to the broker: two round trips of a slow line. */
-  uplinkLeaveMsMax: 1_000,
-  /** Largest packet taken from upstream: a Thing Description with everything around it. */
-  uplinkPacketBytesMax: 1_048_576,
-  /** Publishes taken at once from a broker that asks (MQTT 5): each waits for its commit. */
-  uplinkReceiveMax: 100,
-  /** Messages from upstream that wait for their commit: a broker of MQTT 3.1.1 sends what it likes. */
-  uplinkInboundMessagesMax: 1_000,
-  /** Bytes of them. */
-  uplinkInboundBytesMax: 4_194_304,
-  /** Bytes of an HTTP proxy's answer to CONNECT: some fields and a short page. */
-  uplinkProxyHeadBytesMax: 16_384,
+  ...UPLINK_LIMITS,
 
   // The process.
 

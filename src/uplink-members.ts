@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { z } from "zod";
+import { FIXED_LIMITS } from "./limits.ts";
 import { isAccountName, isThingId } from "./thing/thing.ts";
 import { isTopicName } from "./thing/topics.ts";
 
@@ -22,8 +23,7 @@ const NOTES = z.registry<MemberNotes>();
 const OBJECT = "must be an object";
 /** A UTF-8 string's length prefix has two bytes, MQTT 3.1.1 §1.5.3. */
 const TEXT_BYTES_MAX = 65_535;
-const PEM_LENGTH_MAX = 262_144;
-const PREFIX_BYTES_MAX = 256;
+const PEM_LENGTH_MAX = FIXED_LIMITS.uplinkPemLengthMax;
 
 const RATE = {
   messages_per_s: number(0.1, 1e6, "messages a second, at the most").exactOptional(),
@@ -236,7 +236,11 @@ function thingFilter() {
 
 function isPrefix(given: string): boolean {
   if (given === "") return true;
-  return isTopicName(given) && given.endsWith("/") && Buffer.byteLength(given) <= PREFIX_BYTES_MAX;
+  return (
+    isTopicName(given) &&
+    given.endsWith("/") &&
+    Buffer.byteLength(given) <= FIXED_LIMITS.uplinkPrefixBytesMax
+  );
 }
 
 function pem(expected: string, why: string, isRight: (given: string) => boolean) {
@@ -277,8 +281,6 @@ function alpn() {
     .register(NOTES, { expected, why: "protocols offered in the TLS handshake" });
 }
 
-const URL_LENGTH_MAX = 2048;
-
 function upstreamUrl() {
   const expected = "an mqtt, mqtts, ws or wss URL with a host, as mqtt://host:1883";
   const why = "where upstream is; ports, if left out: 1883, 8883, 80, 443";
@@ -316,7 +318,8 @@ function proxyUrl() {
 
 /** `undefined`: not a URL with a host that can be connected to. */
 function parsedUrl(given: string): URL | undefined {
-  if (given.length > URL_LENGTH_MAX || !/^[a-z0-9]+:\/\//i.test(given)) return undefined;
+  if (given.length > FIXED_LIMITS.uplinkUrlLengthMax || !/^[a-z0-9]+:\/\//i.test(given))
+    return undefined;
   const url = URL.canParse(given) ? new URL(given) : undefined;
   return url !== undefined && isHost(url.hostname) && url.port !== "0" ? url : undefined;
 }

@@ -17,6 +17,9 @@ const SOURCES = readdirSync("src", { recursive: true, encoding: "utf8" })
   .map((name) => join("src", name))
   .map((path) => ({ path, text: readFileSync(path, "utf8") }));
 
+/** The files in which bounds stand. */
+const isOfLimits = (path: string): boolean => /^src\/(uplink-)?limits\.ts$/.test(path);
+
 /** As TOML: thousands are set apart from 10,000 on. */
 function literal(value: number): string {
   return value < 10_000 ? String(value) : String(value).replaceAll(/\B(?=(\d{3})+$)/g, "_");
@@ -39,7 +42,9 @@ await test("docs/limits.md has a row for each bound of the configuration, and no
 
 /** The comment of each fixed bound. */
 function fixedReasons(): ReadonlyMap<string, string> {
-  const text = readFileSync("src/limits.ts", "utf8");
+  const text = SOURCES.filter(({ path }) => isOfLimits(path))
+    .map((source) => source.text)
+    .join("\n");
   const rows = text.matchAll(/^ {2}\/\*\* (.+) \*\/\n {2}(\w+): [^{\n]+,$/gm);
   return new Map(Array.from(rows, ([, reason = "", name = ""]) => [name, reason]));
 }
@@ -85,7 +90,7 @@ await test("the codes that docs/limits.md names are codes", (t) => {
 });
 
 await test("each fixed bound binds something", (t) => {
-  const elsewhere = SOURCES.filter(({ path }) => path !== "src/limits.ts");
+  const elsewhere = SOURCES.filter(({ path }) => !isOfLimits(path));
   for (const name of Object.keys(FIXED_LIMITS)) {
     const isUsed = elsewhere.some(({ text }) => new RegExp(`\\b${name}\\b`).test(text));
     t.ok(isUsed, `${name} is used`);
@@ -108,7 +113,7 @@ await test("no bound stands outside of limits.ts but those that others set", (t)
     ...["QUEUE_MAX", "LIMIT_DEFAULT"],
   ]);
   t.same(boundsIn("const QUEUE_MAX = FIXED_LIMITS.queueMax;"), [], "an alias is none");
-  const found = SOURCES.filter(({ path }) => path !== "src/limits.ts").flatMap(({ path, text }) =>
+  const found = SOURCES.filter(({ path }) => !isOfLimits(path)).flatMap(({ path, text }) =>
     boundsIn(text).map((name) => `\`${name}\` [\`${path}\`](../${path})`),
   );
   const rows = tableRows(DOCUMENT, ["constant", "where", "what sets it"]);

@@ -1,3 +1,4 @@
+import { FIXED_LIMITS } from "../limits.ts";
 import { decodeConnect } from "./connect-frame.ts";
 import { fault, type FaultFrame, type Frame, type OtherFrame } from "./frame-kinds.ts";
 import type { OversizePublishFrame, ProtocolLevel, PublishFrame } from "./frame-kinds.ts";
@@ -268,8 +269,7 @@ export class FrameReader {
 
 const NOTHING = Buffer.alloc(0);
 
-/** So long a topic is not kept to be compared with. */
-const KEPT_TOPIC_BYTES_MAX = 256;
+const KEPT_TOPIC_BYTES_MAX = FIXED_LIMITS.keptTopicBytesMax;
 
 /** Packet types, MQTT 3.1.1 §2.2.1. */
 const CONNECT = 1;

@@ -8,8 +8,7 @@ import type { Outlet } from "./session.ts";
 /** Bytes that may wait in a socket. */
 export const OUT_BYTES_MAX = FIXED_LIMITS.outBytesMax;
 
-/** A larger packet is not copied. */
-const COPIED_BYTES_MAX = 16_384;
+const COPIED_BYTES_MAX = FIXED_LIMITS.copiedBytesMax;
 const CHUNK_BYTES_MIN = 64;
 const NOTHING = Buffer.alloc(0);
 

@@ -1,13 +1,12 @@
 import { createHash } from "node:crypto";
+import { FIXED_LIMITS } from "../limits.ts";
 import { isJsonArray, isJsonObject, type Json } from "../thing/json.ts";
-
-/** A longer text is told by its digest. */
-const TEXT_LENGTH_MAX = 64;
 
 /** A short text that is the same for equal JSON values, in whatever order their members stand. */
 export function sameValue(value: Json): string {
   const text = ordered(value);
-  if (text.length <= TEXT_LENGTH_MAX) return text;
+  // A longer text is told by its digest.
+  if (text.length <= FIXED_LIMITS.comparedLengthMax) return text;
   return digestOf(text);
 }
 
