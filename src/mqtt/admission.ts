@@ -2,6 +2,7 @@ import { authenticateCredential } from "../interactions/authentication.ts";
 import { principalOf, type Authenticated } from "../interactions/authentication.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
 import type { ConnackCode } from "./answers.ts";
+import type { LoginTurns } from "../login-turns.ts";
 import type { ConnectFrame } from "./frame-kinds.ts";
 import { publishRight } from "./grants.ts";
 import type { Sessions } from "./sessions.ts";
@@ -10,24 +11,44 @@ export type Admission =
   | { readonly ok: true; readonly as: Authenticated }
   | { readonly ok: false; readonly code: ConnackCode; readonly reason: string };
 
-type AdmissionDeps = { readonly interactions: InteractionDeps; readonly sessions: Sessions };
+type AdmissionDeps = {
+  readonly interactions: InteractionDeps;
+  readonly sessions: Sessions;
+  readonly logins: LoginTurns;
+};
 
 /**
  * Decides on a CONNECT before any session is touched. Call `recheck` in the turn that opens the
  * session: much may have changed while a password was checked.
  */
-export async function admit(deps: AdmissionDeps, connect: ConnectFrame): Promise<Admission> {
+export async function admit(
+  deps: AdmissionDeps,
+  connect: ConnectFrame,
+  address: string,
+): Promise<Admission> {
   const { username, password } = connect;
   if (username === undefined || password === undefined) {
     return refused(5, "no user and password");
   }
-  const as = await authenticateCredential(deps.interactions, username, password.toString("utf8"));
+  if ((await deps.logins.enter(address)) > 0) {
+    return refused(3, "too many failed log-ins from this address");
+  }
+  let as: Authenticated | undefined;
+  try {
+    as = await authenticateCredential(deps.interactions, username, password.toString("utf8"));
+  } finally {
+    deps.logins.leave(address, { isRight: as !== undefined });
+  }
   if (as === undefined) return refused(4, "unknown user or wrong password");
   return recheck(deps, connect, as);
 }
 
 /** The part of the decision that takes no time. */
-export function recheck(deps: AdmissionDeps, connect: ConnectFrame, as: Authenticated): Admission {
+export function recheck(
+  deps: Omit<AdmissionDeps, "logins">,
+  connect: ConnectFrame,
+  as: Authenticated,
+): Admission {
   const { interactions, sessions } = deps;
   const { credential } = as;
   if (interactions.store.credentials.get(credential.ulid) !== credential) {
@@ -50,7 +71,7 @@ export function recheck(deps: AdmissionDeps, connect: ConnectFrame, as: Authenti
 }
 
 function mayWill(
-  { interactions }: AdmissionDeps,
+  { interactions }: Pick<AdmissionDeps, "interactions">,
   will: NonNullable<ConnectFrame["will"]>,
   { credential }: Authenticated,
 ): boolean {

@@ -8,6 +8,7 @@ import type { Publication } from "../interactions/publication.ts";
 import { AddressRate } from "../address-rate.ts";
 import { GatewayError } from "../errors.ts";
 import { FIXED_LIMITS } from "../limits.ts";
+import { LoginTurns } from "../login-turns.ts";
 import { Gate } from "./gate.ts";
 import { mayStillReceive } from "./grants.ts";
 import type { GateDeps } from "./gate-deps.ts";
@@ -215,7 +216,10 @@ export class MqttBroker {
       refusedFilters: new Set(this.#options.refusedFilters),
       makeClientId: () => `auto-${this.#deps.store.ids.next()}`,
       handle: (gate) => this.#aedes?.handle(gate),
-      loginFailures: this.#options.loginFailures,
+      logins: new LoginTurns(
+        this.#options.loginFailures,
+        this.#deps.limits.connections_per_address,
+      ),
       onRefusedConnect: (address, code, reason) => {
         this.#deps.log.info("mqtt.connect_refused", { address, code, reason });
       },

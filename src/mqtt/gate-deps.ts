@@ -1,4 +1,4 @@
-import type { AddressRate } from "../address-rate.ts";
+import type { LoginTurns } from "../login-turns.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
 import type { Log } from "../log.ts";
 import type { ConnackCode } from "./answers.ts";
@@ -20,7 +20,7 @@ export type GateDeps = {
   readonly makeClientId: () => string;
   /** Gives the connection to aedes. */
   readonly handle: (gate: Gate) => void;
-  readonly loginFailures: AddressRate;
+  readonly logins: LoginTurns;
   readonly onRefusedConnect: (address: string, code: ConnackCode, reason: string) => void;
   /** The gate has its client id: a connection that has the same one ends now [MQTT-3.1.4-2]. */
   readonly onOpen: (gate: Gate) => void;

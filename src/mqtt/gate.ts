@@ -27,9 +27,6 @@ import { Turn } from "./turn.ts";
 /** What leaves when its batch is on disk. `undefined`: nothing, but it counts as unanswered. */
 type Answer = { readonly first: AckByte; readonly packetId: number } | (() => void) | undefined;
 
-/** Bad user name or password, MQTT 3.1.1 §3.2.2.3. */
-const BAD_LOGIN = 4;
-
 /**
  * One connection, in front of aedes: every byte passes here first.
  *
@@ -231,22 +228,14 @@ export class Gate extends Duplex {
     const { store } = this.#deps.interactions;
     // The chunk it stands in may be used again before the password has been checked.
     const connect = { ...frame, bytes: Buffer.from(frame.bytes) };
-    // Taken before it is checked, so that parallel guesses count.
-    if (this.#deps.loginFailures.take(this.address) > 0) {
-      this.#refuse(3, "too many failed log-ins from this address");
-      return;
-    }
-    admit(this.#deps, connect).then((admission) => {
-      if (admission.ok || admission.code !== BAD_LOGIN) {
-        this.#deps.loginFailures.giveBack(this.address);
-      }
+    this.#cancelConnectTimer();
+    admit(this.#deps, connect, this.address).then((admission) => {
       if (this.#isClosed) return;
       const now = admission.ok ? recheck(this.#deps, connect, admission.as) : admission;
       if (!now.ok) {
         this.#refuse(now.code, now.reason);
         return;
       }
-      this.#cancelConnectTimer();
       this.#keepalive.start(
         connect.keepalive,
         () => this.#socket.isPaused(),

@@ -1,9 +1,12 @@
 import { test } from "tap";
+import { AddressRate } from "../../src/address-rate.ts";
+import { LoginTurns } from "../../src/login-turns.ts";
 import { admit, recheck } from "../../src/mqtt/admission.ts";
 import type { ConnectFrame, Will } from "../../src/mqtt/frame-kinds.ts";
 import { hashChosen } from "../../src/secrets.ts";
 import type { Credential } from "../../src/store/credentials.ts";
 import { topicLevels } from "../../src/thing/topics.ts";
+import { ManualClock } from "../store/manual-clock.ts";
 import {
   grantOn,
   makeBoiler,
@@ -33,10 +36,12 @@ function willTo(topic: string): Will {
   return { topic, levels: topicLevels(topic), payload: Buffer.alloc(0), qos: 0, retain: false };
 }
 
+const logins = new LoginTurns(new AddressRate(0, new ManualClock()), 1);
+
 /** The CONNACK code. */
 async function codeOf(edge: Edge, change: Partial<ConnectFrame> = {}): Promise<number> {
   const { deps: interactions, sessions } = edge;
-  const admission = await admit({ interactions, sessions }, connect(change));
+  const admission = await admit({ interactions, sessions, logins }, connect(change), "");
   return admission.ok ? 0 : admission.code;
 }
 
@@ -138,7 +143,7 @@ await test("what changes while a password is checked is seen before the session 
   const edge = await withDevice(t);
   const { deps: interactions, sessions } = edge;
   const { credentials } = interactions.store;
-  const admission = await admit({ interactions, sessions }, connect());
+  const admission = await admit({ interactions, sessions, logins }, connect(), "");
   if (!admission.ok) throw new Error("refused");
   const again = () => recheck({ interactions, sessions }, connect(), admission.as);
   t.equal(again().ok, true);

@@ -3,7 +3,7 @@ import type { Packet } from "mqtt-packet";
 import { packet, raw as bytes } from "../mqtt/packets.ts";
 import { Client, connackCode } from "./client.ts";
 import { connectPacket, publishPacket, RawClient, subscribePacket } from "./raw-client.ts";
-import { Site } from "./site.ts";
+import { Site, type Login } from "./site.ts";
 import { BOILER } from "./things.ts";
 
 const site = await Site.start(file, {
@@ -250,6 +250,28 @@ await test("too many failed log-ins of an address are refused with 3 until a whi
   t.same(codes, [4, 4, 4, 3, 3]);
   guarded.clock.advance(20_000);
   t.equal(await connackCode(t, guarded, good), 0);
+});
+
+await test("many log-ins at once, each with a password of its own, wait for each other and none is refused", async (t) => {
+  const guarded = await Site.start(t, {
+    SLUICE_LIMITS__LOGIN_FAILURES_PER_MINUTE_PER_ADDRESS: "2",
+  });
+  await guarded.makeThing("boiler", BOILER);
+  const logins: Login[] = [];
+  for (let index = 0; index < 10; index += 1) {
+    const chosen = { user: `device-${index}`, password: `a password ${index}` };
+    logins.push(await guarded.makeCredential([{ entity: "things", id: ["boiler"] }], chosen));
+  }
+  await guarded.restart(); // What was checked before is forgotten.
+  const codes = await Promise.all(
+    logins.map(async (login, index) =>
+      connackCode(t, guarded, login, { clientId: `storm-${index}` }),
+    ),
+  );
+  t.same(
+    codes,
+    logins.map(() => 0),
+  );
 });
 
 await test("too many connections of an address are closed, and after a while taken again", async (t) => {
