@@ -51,7 +51,7 @@ async function runSoak(
 const isRunning = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
 await test("a short run tells what it sees, and leaves nothing behind", async (t) => {
-  const args = ["--minutes", "0.1", "--every", "1", "--seed", String(SEED), "--json"];
+  const args = ["--minutes", "0.08", "--every", "1", "--seed", String(SEED), "--json"];
   const { code, stderr, said, left } = await runSoak(t, args);
   const [started, ...others] = said.map((line) => JSON.parse(line) as Line);
   const verdict = others.pop();
@@ -66,7 +66,7 @@ await test("a short run tells what it sees, and leaves nothing behind", async (t
   t.equal(started.seed, SEED);
   t.notOk(isRunning(started.pid), "its gateway has ended");
   const samples = others as Sampled[];
-  t.ok(samples.length >= 4, "it looks every second");
+  t.ok(samples.length >= 2, "it looks every second");
   for (const { event, ...numbers } of samples) {
     t.equal(event, "sample");
     for (const [name, value] of Object.entries(numbers)) t.ok(value > 0, `${name} is ${value}`);

@@ -39,7 +39,7 @@ const LASTING_SESSIONS = THINGS.length + 2;
 /** Each role listens for the end while it waits. */
 const LISTENERS_MAX = 2 * Object.keys(ROLES).length;
 /** The gateway may take so long to notice that everybody has gone. */
-const GONE_MS_MAX = 6_000;
+const GONE_MS_MAX = 4_000;
 
 /**
  * Uses a gateway of its own in every way at once until the time is over or `signal` says so, looks at
