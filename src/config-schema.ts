@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
+import { UPLINKS_SCHEMA } from "./config-uplinks.ts";
 import { LIMITS } from "./limits.ts";
 import { isAccountName } from "./thing/thing.ts";
 import { isTopicFilter } from "./thing/topics.ts";
@@ -100,6 +101,7 @@ export const CONFIG_SCHEMA = z
     history: z.strictObject(SHAPES.history).readonly().prefault({}),
     clock: z.strictObject(SHAPES.clock).readonly().prefault({}),
     log: z.strictObject(SHAPES.log).readonly().prefault({}),
+    uplink: UPLINKS_SCHEMA,
   })
   .readonly();
 

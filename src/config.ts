@@ -3,6 +3,7 @@ import { BlockList, isIP } from "node:net";
 import { parse, TomlError } from "smol-toml";
 import type { z } from "zod";
 import { CONFIG_KEYS, CONFIG_SCHEMA } from "./config-schema.ts";
+import { uplinkFaults } from "./config-uplinks.ts";
 import { defaultLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
 
@@ -119,6 +120,7 @@ function isTable(value: unknown): value is Table {
 
 function faultsOf(issue: z.core.$ZodIssue, given: Given): readonly string[] {
   const [section, key] = issue.path.map(String);
+  if (section === "uplink") return uplinkFaults(issue, issue.path.slice(1));
   if (issue.code === "unrecognized_keys") {
     const prefix = section === undefined ? "" : `${section}.`;
     return issue.keys.map((name) => `${prefix}${name}: expected ${knownNames(section)}`);
@@ -134,7 +136,7 @@ function faultsOf(issue: z.core.$ZodIssue, given: Given): readonly string[] {
 function knownNames(section: string | undefined): string {
   const names =
     section === undefined
-      ? new Set(CONFIG_KEYS.map((row) => row.section))
+      ? new Set([...CONFIG_KEYS.map((row) => row.section), "uplink"])
       : CONFIG_KEYS.filter((row) => row.section === section).map((row) => row.key);
   return `one of ${[...names].join(", ")}`;
 }

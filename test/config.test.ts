@@ -48,6 +48,7 @@ const DEFAULTS = {
   },
   clock: { trust: "auto" },
   log: { level: "info" },
+  uplink: [],
 };
 
 await test("without a file and variables everything is at its default", (t) => {
@@ -155,7 +156,10 @@ await test("a value that is not expected is a fault at its path", (t) => {
       '[store]\n"__proto__" = 1',
       "store.__proto__: expected one of path, gather_ms, sync_interval_ms, quota_mb",
     ],
-    ["[stor]", "stor: expected one of store, mqtt, http, limits, bootstrap, history, clock, log"],
+    [
+      "[stor]",
+      "stor: expected one of store, mqtt, http, limits, bootstrap, history, clock, log, uplink",
+    ],
   ];
   for (const [toml, fault] of cases) t.same(faultsOf(toml), [fault], toml);
   for (const name of ["", "-a", "a.b", "things", "é", "a".repeat(65)]) {
