@@ -23,16 +23,8 @@ export function uplinkObject(deps: UplinkDeps, outbox: Outbox): JsonObject {
 
 type StatusDeps = Pick<UplinkDeps, "fileUplinks" | "uplinkLine" | "uplinkCounts" | "clock">;
 
-/** All uplinks as GET /gateway shows them: by name, how each stands. */
-export function uplinksOverview(
-  deps: StatusDeps,
-  outboxes: readonly Outbox[],
-): readonly JsonObject[] {
-  return outboxes.map((outbox) => ({ name: outbox.uplink.name, ...uplinkStatus(deps, outbox) }));
-}
-
 /** How an uplink stands. Ages and forecasts in seconds; `null`: there is none. */
-function uplinkStatus(deps: StatusDeps, outbox: Outbox): JsonObject {
+export function uplinkStatus(deps: StatusDeps, outbox: Outbox): JsonObject {
   const { state } = outbox;
   const { ackedSeq, ackedAtMonotonicMs, depth, fullInS, emptyInS, inPerS, outPerS } = state;
   const ackedAgeMs =
@@ -70,12 +62,14 @@ const NOTHING_CAME = { applied: 0, unchanged: 0, lost: 0, repeated: 0, refused: 
 
 function lineStatus({ fileUplinks, uplinkLine }: StatusDeps, { uplink }: Outbox): JsonObject {
   const known = settingsOf(fileUplinks, uplink);
-  const line = uplinkLine(uplink.name);
-  const isIdle = line === undefined || !known.isUsable;
-  const lastError = known.isUsable ? line?.lastError : undefined;
+  const line = known.isUsable ? uplinkLine(uplink.name) : undefined;
+  // Whether it is to be open is the operator's to say, however far the line is behind that.
+  const state = uplink.isPaused || !known.isUsable ? "paused" : (line?.state ?? "connecting");
+  const since = line?.state === state ? line.since : uplink.modified;
+  const lastError = line?.lastError;
   return {
-    state: isIdle ? "paused" : line.state,
-    since: formatTime(isIdle ? uplink.modified : line.since),
+    state,
+    since: formatTime(since),
     last_error: known.isUsable ? (lastError?.detail ?? null) : known.reason,
     last_error_at: lastError === undefined ? null : formatTime(lastError.at),
   };
