@@ -23,8 +23,16 @@ export function uplinkObject(deps: UplinkDeps, outbox: Outbox): JsonObject {
 
 type StatusDeps = Pick<UplinkDeps, "fileUplinks" | "uplinkLine" | "uplinkCounts" | "clock">;
 
+/** All uplinks as GET /gateway shows them: by name, how each stands. */
+export function uplinksOverview(
+  deps: StatusDeps,
+  outboxes: readonly Outbox[],
+): readonly JsonObject[] {
+  return outboxes.map((outbox) => ({ name: outbox.uplink.name, ...uplinkStatus(deps, outbox) }));
+}
+
 /** How an uplink stands. Ages and forecasts in seconds; `null`: there is none. */
-export function uplinkStatus(deps: StatusDeps, outbox: Outbox): JsonObject {
+function uplinkStatus(deps: StatusDeps, outbox: Outbox): JsonObject {
   const { state } = outbox;
   const { ackedSeq, ackedAtMonotonicMs, depth, fullInS, emptyInS, inPerS, outPerS } = state;
   const ackedAgeMs =
