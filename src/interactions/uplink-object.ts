@@ -32,7 +32,7 @@ export function uplinksOverview(
 }
 
 /** How an uplink stands. Ages and forecasts in seconds; `null`: there is none. */
-function uplinkStatus(deps: StatusDeps, outbox: Outbox): JsonObject {
+export function uplinkStatus(deps: StatusDeps, outbox: Outbox): JsonObject {
   const { state } = outbox;
   const { ackedSeq, ackedAtMonotonicMs, depth, fullInS, emptyInS, inPerS, outPerS } = state;
   const ackedAgeMs =
