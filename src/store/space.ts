@@ -47,21 +47,25 @@ export class Space {
 
   async start(): Promise<void> {
     await this.look();
-    const next = (): void => {
-      if (this.#isStopped) return;
-      this.#cancelTimer = this.#deps.clock.after(LOOK_EVERY_MS, () => {
-        this.look().then(next, (error: unknown) => {
-          this.#deps.log.error("store.space_unknown", { error });
-          next();
-        });
-      });
-    };
-    next();
+    this.#lookAgain(false);
   }
 
   stop(): void {
     this.#isStopped = true;
     this.#cancelTimer?.();
+  }
+
+  #lookAgain(hasFailed: boolean): void {
+    if (this.#isStopped) return;
+    this.#cancelTimer = this.#deps.clock.after(LOOK_EVERY_MS, () => {
+      this.look().then(
+        () => this.#lookAgain(false),
+        (error: unknown) => {
+          if (!hasFailed) this.#deps.log.error("store.space_unknown", { error });
+          this.#lookAgain(true);
+        },
+      );
+    });
   }
 
   /** One look at the disk, and what follows from it. */
@@ -102,6 +106,11 @@ export class Space {
     const { room } = this.#deps;
     const bytes = Math.floor(wanted);
     const isRoomFor = this.#seen.free - bytes >= this.#seen.reserve * RELIEF;
-    if (isRoomFor && (await room.ballast()) < bytes) await room.writeBallast(bytes);
+    if (!isRoomFor || (await room.ballast()) >= bytes) return;
+    try {
+      await room.writeBallast(bytes);
+    } catch {
+      // A disk that takes nothing is told by whoever has to write; the next look tries again.
+    }
   }
 }
