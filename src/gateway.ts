@@ -2,23 +2,23 @@ import { AddressRate } from "./address-rate.ts";
 import type { Clock, Random } from "./clock.ts";
 import { isLoopbackHost, type Config } from "./config.ts";
 import { GatewayError } from "./errors.ts";
+import { describer, statusLine } from "./gateway-description.ts";
 import { startHttp, type HttpServer } from "./http/server.ts";
 import { ActionDeadlines } from "./interactions/action-deadlines.ts";
 import { putAccount } from "./interactions/accounts.ts";
 import { CredentialDeadlines } from "./interactions/credential-deadlines.ts";
 import type { InteractionDeps } from "./interactions/deps.ts";
+import { termsOf, type FileUplinks } from "./interactions/kept-uplinks.ts";
 import { createToken } from "./interactions/tokens.ts";
-import { FIXED_LIMITS } from "./limits.ts";
+import { adoptFileUplinks, type UplinkDeps } from "./interactions/uplinks.ts";
 import type { Log } from "./log.ts";
 import { openMqtt, type MqttBroker } from "./mqtt/broker.ts";
 import { generateToken } from "./secrets.ts";
 import { EXIT, StartError } from "./start-error.ts";
-import { remedyOf } from "./store/kept-time.ts";
 import { metaKey } from "./store/keys.ts";
 import { openStore, type Store } from "./store/store.ts";
 import { SCOPES } from "./thing/access.ts";
-import type { JsonObject } from "./thing/json.ts";
-import { formatTime } from "./thing/time.ts";
+import { UplinkEdge } from "./uplink/uplinks.ts";
 import { packageVersion, VERSION_DAY_MS } from "./version.ts";
 
 export type GatewayDeps = {
@@ -50,6 +50,7 @@ export type Gateway = {
  */
 export async function startGateway(config: Config, deps: GatewayDeps): Promise<Gateway> {
   const { clock, random, log } = deps;
+  const fileUplinks = fileUplinksOf(config);
   const store = await openStore({
     path: config.store.path,
     window: { gatherMs: config.store.gather_ms, syncIntervalMs: config.store.sync_interval_ms },
@@ -59,11 +60,12 @@ export async function startGateway(config: Config, deps: GatewayDeps): Promise<G
     time: { floorMs: VERSION_DAY_MS, trust: config.clock.trust },
     random,
     log,
+    uplinkTerms: (uplink) => termsOf(fileUplinks, uplink),
     onFailure: deps.onFatal,
   });
   try {
     await store.space.start();
-    return await startOn(config, deps, store);
+    return await startOn(config, deps, store, fileUplinks);
   } catch (error) {
     await store
       .close()
@@ -72,23 +74,23 @@ export async function startGateway(config: Config, deps: GatewayDeps): Promise<G
   }
 }
 
-async function startOn(config: Config, deps: GatewayDeps, store: Store): Promise<Gateway> {
-  const { random, log } = deps;
+async function startOn(
+  config: Config,
+  deps: GatewayDeps,
+  store: Store,
+  fileUplinks: FileUplinks,
+): Promise<Gateway> {
+  const { log } = deps;
   // From here on the time is the store's, which never goes back.
   const { clock } = store;
   // The edges are made after what they serve: what is called before they are there goes nowhere.
   const late: { mqtt?: MqttBroker } = {};
-  const interactions: InteractionDeps = {
-    store,
-    clock,
-    random,
-    limits: config.limits,
-    log,
-    publish: (publication) => late.mqtt?.publish(publication),
-    credentialChanged: (ulid, change) => late.mqtt?.credentialChanged(ulid, change),
-    freeTopics: config.mqtt.free_topics,
-  };
+  const interactions = interactionsOf(config, deps, store, late);
   await bootstrap(config, deps, interactions);
+  const version = packageVersion();
+  const uplinks = new UplinkEdge({ interactions, fileUplinks, version, onFatal: deps.onFatal });
+  const ofUplinks: UplinkDeps = { ...interactions, fileUplinks, ...uplinks.calls };
+  adoptFileUplinks(ofUplinks);
   const deadlines = new ActionDeadlines(interactions, () => late.mqtt?.deliverWaiting());
   const loginFailures = makeLoginFailures(config, clock);
   const mqtt = await openMqtt(interactions, {
@@ -102,46 +104,67 @@ async function startOn(config: Config, deps: GatewayDeps, store: Store): Promise
   late.mqtt = mqtt;
   const expiries = new CredentialDeadlines(interactions);
   const state = { isReady: false };
-  const startedMs = clock.monotonicMs();
   let http: HttpServer | undefined;
   const stop = async (): Promise<void> => {
     state.isReady = false;
     deadlines.stop();
     expiries.stop();
-    const steps = [async () => http?.stop(), async () => mqtt.stop(), async () => store.close()];
-    await runAll(log, steps);
+    // Upstream is taken leave of while the last requests are answered.
+    const left = uplinks.stop();
+    left.catch(() => undefined);
+    const steps = [async () => http?.stop(), async () => left, async () => mqtt.stop()];
+    await runAll(log, [...steps, async () => store.close()]);
   };
   try {
     await mqtt.start();
     const mqttPort = await mqtt.listen();
+    const shown = {
+      name: "sluice",
+      version,
+      mqttPort,
+      describeGateway: describer(ofUplinks, mqtt),
+    };
     http = await startHttp(
-      {
-        ...interactions,
-        name: "sluice",
-        version: packageVersion(),
-        loginFailures,
-        mqttPort,
-        describeGateway: () => describe(store, mqtt, clock.monotonicMs() - startedMs),
-        isReady: () => state.isReady,
-      },
+      { ...ofUplinks, ...shown, loginFailures, isReady: () => state.isReady },
       { host: config.http.host, port: config.http.port },
     );
     deadlines.start();
     expiries.start();
     store.retention.start(deps.onFatal);
     store.keepWatch(deps.onFatal);
+    uplinks.start();
     state.isReady = true;
-    return {
-      mqttPort,
-      httpPort: http.port,
-      stop,
+    const vitals = {
       isHealthy: async () => isHealthy(store),
-      statusLine: () => statusLine(store, mqtt),
+      statusLine: () => statusLine(ofUplinks, mqtt),
     };
+    return { mqttPort, httpPort: http.port, stop, ...vitals };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+function interactionsOf(
+  config: Config,
+  { random, log }: GatewayDeps,
+  store: Store,
+  late: { readonly mqtt?: MqttBroker },
+): InteractionDeps {
+  return {
+    store,
+    clock: store.clock,
+    random,
+    limits: config.limits,
+    log,
+    publish: (publication) => late.mqtt?.publish(publication),
+    credentialChanged: (ulid, change) => late.mqtt?.credentialChanged(ulid, change),
+    freeTopics: config.mqtt.free_topics,
+  };
+}
+
+function fileUplinksOf({ uplink }: Config): FileUplinks {
+  return new Map(uplink.map(({ name, settings }) => [name, settings]));
 }
 
 function makeLoginFailures({ limits }: Config, clock: Clock): AddressRate {
@@ -184,109 +207,6 @@ function historyBounds({ history }: Config) {
     event: { rows: history.event_rows, days: history.event_days },
     data: { rows: history.data_rows, days: history.data_days },
   };
-}
-
-function describe(store: Store, mqtt: MqttBroker, uptimeMs: number): JsonObject {
-  const { changes, commit, space, writability } = store;
-  const { sessions, retained, ...counters } = mqtt.describe();
-  return {
-    id: store.gatewayId,
-    uptime_s: Math.round(uptimeMs / 1000),
-    clock: describeClock(store),
-    store: {
-      state: (commit.failure ?? writability.refusal)?.code ?? "ok",
-      reason: (commit.failure ?? writability.refusal)?.message ?? null,
-      bytes: space.seen.used,
-      bytes_free: space.seen.free,
-      sequence: changes.sequence,
-      things: store.things.count,
-      accounts: store.accounts.count,
-      history: {
-        property: changes.rowsOf("property"),
-        action: changes.rowsOf("action"),
-        event: changes.rowsOf("event"),
-        data: changes.rowsOf("data"),
-      },
-      batches: commit.written.batches,
-      rows: commit.written.rows,
-      write_failures: commit.written.failures,
-      ...describeLosses(store),
-    },
-    broker: { ...counters, sessions: { ...sessions }, retained: { ...retained } },
-    uplinks: [],
-  };
-}
-
-function describeClock({ clock }: Store): JsonObject {
-  const { state, nowMs, machineMs } = clock.describe();
-  return {
-    state,
-    time: formatTime(nowMs),
-    machine_time: formatTime(machineMs),
-    remedy: remedyOf(state),
-  };
-}
-
-/** What was accepted and is not there any more. Times as in every answer. */
-function describeLosses({ gaps, database }: Store): JsonObject {
-  const { salvaged, dropped } = database.opening;
-  const { rows, places } = database.damage.counts;
-  const found = gaps.list();
-  const most = FIXED_LIMITS.lossesShownMax;
-  return {
-    changes_lost: lostIn(gaps),
-    rows_damaged: rows,
-    places_unreadable: places,
-    gaps_count: found.length,
-    gaps: found.slice(-most).map(({ cause, from, to, count, ...rest }) => ({
-      cause,
-      class: rest.class ?? null,
-      from,
-      to,
-      count,
-      since: rest.since === undefined ? null : formatTime(rest.since),
-      until: rest.until === undefined ? null : formatTime(rest.until),
-      found: formatTime(rest.foundAt),
-    })),
-    rows_set_aside: gaps.asideKeys().slice(-most),
-    pages_unchecked: gaps.pagesLeft,
-    log_bytes_dropped: dropped.bytes,
-    salvaged: salvaged === undefined ? null : { ...salvaged, setAside: salvaged.setAside ?? null },
-  };
-}
-
-function statusLine(store: Store, mqtt: MqttBroker): string {
-  const { connections } = mqtt.describe();
-  return (
-    `${store.things.count} Things, ${connections} MQTT connections, ` +
-    `${store.changes.sequence} changes on disk` +
-    refusalLine(store) +
-    lossLine(store) +
-    clockLine(store)
-  );
-}
-
-function refusalLine({ writability }: Store): string {
-  const { refusal } = writability;
-  return refusal === undefined ? "" : `, changes are refused: ${refusal.message}`;
-}
-
-function clockLine({ clock }: Store): string {
-  const { state } = clock.describe();
-  return state === "known" ? "" : `, the machine's time is ${state}`;
-}
-
-/** Changes, at least. */
-function lostIn(gaps: Store["gaps"]): number {
-  return gaps.list().reduce((sum, { count }) => sum + count, 0);
-}
-
-function lossLine({ gaps, database }: Store): string {
-  const lost = lostIn(gaps);
-  const aside = gaps.asideKeys().length;
-  const salvaged = database.opening.salvaged === undefined ? "" : ", salvaged at this start";
-  if (gaps.list().length === 0 && aside === 0) return salvaged;
-  return `, at least ${lost} changes lost, ${aside} rows set aside${salvaged}`;
 }
 
 const HEALTH_KEY = metaKey("health");

@@ -1,0 +1,68 @@
+import type { Clock } from "../clock.ts";
+import type { UplinkLine } from "../interactions/uplinks.ts";
+import type { Log } from "../log.ts";
+import type { LineFailure } from "./line-failure.ts";
+
+type State = UplinkLine["state"];
+
+/** How the line of one uplink stands, for those who ask; told in the log when it changes. */
+export class LineState {
+  readonly #uplink: string;
+  readonly #clock: Pick<Clock, "wallMs">;
+  readonly #log: Log;
+  #state: State;
+  #since: number;
+  #lastError: UplinkLine["lastError"];
+
+  constructor(uplink: string, isPaused: boolean, clock: Pick<Clock, "wallMs">, log: Log) {
+    this.#uplink = uplink;
+    this.#clock = clock;
+    this.#log = log;
+    this.#state = isPaused ? "paused" : "connecting";
+    this.#since = clock.wallMs();
+  }
+
+  get shown(): UplinkLine {
+    const error = this.#lastError;
+    return {
+      state: this.#state,
+      since: this.#since,
+      ...(error === undefined ? {} : { lastError: error }),
+    };
+  }
+
+  /** A try begins. A line that stalled or was refused stays so until the next one is better. */
+  trying(): void {
+    if (this.#state === "paused" || this.#state === "connected") this.#set("connecting");
+  }
+
+  connected(): void {
+    this.#set("connected");
+  }
+
+  paused(): void {
+    this.#set("paused");
+  }
+
+  /** The line is gone, or did not come about. */
+  failed(failure: LineFailure): void {
+    this.noteError(failure.message);
+    const { kind } = failure;
+    const isJudged = kind === "stalled" || kind === "refused";
+    this.#set(isJudged ? kind : "connecting", failure.message);
+  }
+
+  /** Something went wrong, and the line stands. */
+  noteError(detail: string): void {
+    this.#lastError = { detail, at: this.#clock.wallMs() };
+  }
+
+  #set(state: State, error?: string): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#since = this.#clock.wallMs();
+    const fields = { uplink: this.#uplink, ...(error === undefined ? {} : { error }) };
+    if (error === undefined) this.#log.info(`uplink.${state}`, fields);
+    else this.#log.warn(`uplink.${state}`, fields);
+  }
+}
