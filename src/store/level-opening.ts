@@ -7,7 +7,7 @@ import { isDamage, type Damage } from "./damage.ts";
 import { requireReadable, whyLogsAreDamaged, whyTablesAreDamaged } from "./level-check.ts";
 import { readDropped, type Dropped } from "./level-log.ts";
 import { LongStep } from "./long-step.ts";
-import { isSalvageUnfinished, salvage, type Salvaged } from "./salvage.ts";
+import { salvage, unfinishedSalvage, type Salvaged } from "./salvage.ts";
 import { makeFolder, syncFolder, SyncedFolder } from "./synced-folder.ts";
 import { readWitness, writeWitness, type Witness } from "./witness.ts";
 
@@ -63,7 +63,7 @@ export async function openLevel(
   if (witness !== undefined && deps.isStart) {
     await countStart(path, { ...witness, starts, isClean: false });
   }
-  const isLogLost = witness !== undefined && !hasFile(folder, LOG_FILE);
+  const isLogLost = witness !== undefined && !hasFile(unfinishedSalvage(path) ?? folder, LOG_FILE);
   // A folder without CURRENT looks like none to LevelDB: it would delete what is in it.
   const createIfMissing = witness === undefined && !hasFile(folder, DATA_FILE);
   const known = damage.wish ?? (await knownDamage(path, starts, witness?.isClean === true, deps));
@@ -118,7 +118,7 @@ async function knownDamage(
   wasClean: boolean,
   deps: OpeningDeps,
 ): Promise<string | undefined> {
-  if (isSalvageUnfinished(path)) return "a salvage was cut off";
+  if (unfinishedSalvage(path) !== undefined) return "a salvage was cut off";
   const folder = folderIn(path);
   requireReadable(folder);
   const { checkedBytesClean, checkedBytesUnclean, uncleanStartsMax } = FIXED_LIMITS;

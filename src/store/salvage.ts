@@ -27,9 +27,10 @@ const SET_ASIDE = /^damaged-\d+$/;
 const BATCH_ROWS = 5_000;
 const BATCH_BYTES = 1024 * 1024;
 
-/** A salvage was cut off: there is no database, but one to be salvaged. */
-export function isSalvageUnfinished(path: string): boolean {
-  return existsSync(join(path, DAMAGED));
+/** The database of a salvage that was cut off: it is still to be salvaged, or to be set aside. */
+export function unfinishedSalvage(path: string): string | undefined {
+  const damaged = join(path, DAMAGED);
+  return existsSync(damaged) ? damaged : undefined;
 }
 
 /**
@@ -105,8 +106,11 @@ async function rebuild(from: string, to: string, step: LongStep): Promise<Rebuil
       bytes = 0;
     }
     await batch.write({ sync: true });
-  } finally {
     await target.close();
+  } catch (error) {
+    await target.close();
+    rmSync(to, { recursive: true, force: true }); // The disk may be full for want of this room.
+    throw error;
   }
   syncFolder(to);
   return { kept, damagedRows, ...losses };

@@ -1,5 +1,13 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type Test } from "tap";
@@ -64,6 +72,12 @@ async function isUnharmed(t: Test, path: string, what: string): Promise<void> {
     store: { state: "ok", gaps_count: 0, salvaged: null },
   });
   await stop(served, t);
+}
+
+function cannotMount(t: Test): void {
+  const reason = "mounting a small file system takes root";
+  if (isCi) t.fail(reason);
+  else t.pass(`skipped: ${reason}`);
 }
 
 function temporaryFolder(t: Test): string {
@@ -148,9 +162,7 @@ await test(
 await test("a file system that is read-only at the start ends it with 74 and says so", async (t) => {
   const disk = mountSmallDisk(t, 32);
   if (disk === undefined) {
-    const reason = "mounting a small file system takes root";
-    if (isCi) t.fail(reason);
-    else t.pass(`skipped: ${reason}`);
+    cannotMount(t);
     return;
   }
   const path = join(disk.path, "store");
@@ -169,4 +181,30 @@ await test("a file system that is read-only at the start ends it with 74 and say
   const first = await daemonOn(t, join(empty, "store")).ended;
   t.equal(first.code, 74, "a first start, too");
   t.match(first.stderr, /read-only.*; mount it writable/);
+});
+
+await test("a salvage that the disk has no room for ends the start with 74, and the next takes it up", async (t) => {
+  const disk = mountSmallDisk(t, 32);
+  if (disk === undefined) {
+    cannotMount(t);
+    return;
+  }
+  const path = join(disk.path, "store");
+  await makeStore(t, path);
+  rmSync(join(path, "db", "CURRENT"));
+  await disk.leave(0);
+  for (let starts = 0; starts < 2; starts += 1) {
+    const { code, stderr } = await daemonOn(t, path).ended;
+    t.equal(code, 74);
+    t.match(stderr, /; free space on the disk\n$/);
+    t.notOk(existsSync(join(path, "db.rebuilt")), "what it had made is gone again");
+  }
+  disk.free();
+  const served = await serve(t, path);
+  const { body } = await served.http("GET", `${THING}/properties-history?limit=100`);
+  t.equal((body as { data: unknown[] }).data.length, 40);
+  t.match((await served.http("GET", "/gateway")).body, {
+    store: { state: "ok", gaps_count: 0, salvaged: { damagedRows: 0 } },
+  });
+  await stop(served, t);
 });

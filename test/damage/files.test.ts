@@ -1,4 +1,5 @@
 import {
+  cpSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -196,8 +197,7 @@ await test("a salvage that is cut off anywhere is taken up again", async (t) => 
     [
       "in place",
       (path) => {
-        mkdirSync(join(path, "db.damaged"));
-        writeFileSync(join(path, "db.damaged", "CURRENT"), "");
+        cpSync(join(path, "db"), join(path, "db.damaged"), { recursive: true });
       },
     ],
   ];
@@ -206,6 +206,7 @@ await test("a salvage that is cut off anywhere is taken up again", async (t) => 
     cutOff(path);
     const census = await takeCensus(path, sample.contents);
     checkCensus(t, census, name, 0);
+    t.notOk(census.events.has("store.gap"), `${name}: nothing is missed`);
     const left = readdirSync(path).sort();
     t.same(left, ["damaged-3", "db", "store-exists"], `${name}: one copy is left aside`);
     rmSync(path, { recursive: true });
