@@ -89,6 +89,7 @@ function readyOf(line: string): Ready | undefined {
 function environment(store: string, extra: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return {
     UV_THREADPOOL_SIZE: "16",
+    MALLOC_ARENA_MAX: "2",
     SLUICE_STORE__PATH: store,
     SLUICE_MQTT__PORT: "0",
     SLUICE_HTTP__PORT: "0",

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { Aedes } from "aedes";
-import type { IConnectPacket } from "mqtt-packet";
+import { writeToStream, type IConnectPacket } from "mqtt-packet";
 import type { Deliverability } from "../interactions/action-deadlines.ts";
 import { principalOf, validSecrets } from "../interactions/authentication.ts";
 import type { CredentialChange, InteractionDeps } from "../interactions/deps.ts";
@@ -66,6 +66,8 @@ export class MqttBroker {
     this.#parts = parts((cause) => {
       this.#dropped.set(cause, (this.#dropped.get(cause) ?? 0) + 1);
     });
+    // 65,536 buffers, one for each packet id: of no use to an engine that sends CONNACK and PINGRESP.
+    writeToStream.cacheNumbers = false;
     const { clock, limits } = deps;
     this.#connectRate = new AddressRate(limits.connects_per_minute_per_address, clock);
     this.#gateDeps = this.#makeGateDeps();
