@@ -283,7 +283,7 @@ export class Backlog {
     loss: Loss,
     carried = 0,
   ): void {
-    this.#drops.add(of, { ...extent, ...loss, cause, carried });
+    this.#drops.add(of, { ...extent, place: extent.to, ...loss, cause, carried });
     if (loss.count > 0) this.#ledger.add(of, cause, loss);
     this.#isDropsDirty = true;
   }

@@ -1,6 +1,6 @@
 import { CHANGE_CLASSES, type ChangeClass } from "./keys.ts";
 import type { DropCause } from "./outbox-items.ts";
-import { NO_AMOUNTS, type Amount, type Amounts } from "./outbox-place.ts";
+import { NO_AMOUNTS, plusAmount, totalOf, type Amount, type Amounts } from "./outbox-place.ts";
 import type { OutboxTerms } from "./outbox-terms.ts";
 
 /** A full class has room again when it is at this part of its bound: losses come in few ranges. */
@@ -30,7 +30,7 @@ export class OutboxBounds {
   }
 
   get total(): Amount {
-    return CHANGE_CLASSES.map((of) => this.#pending[of]).reduce(plusAmount);
+    return totalOf(this.#pending);
   }
 
   /** `bytesMax`: what the disk has for this outbox. */
@@ -81,8 +81,4 @@ export class OutboxBounds {
     if (pending.rows >= most.rows * part) return "bounds-rows";
     return pending.bytes >= most.bytes * part ? "bounds-bytes" : undefined;
   }
-}
-
-function plusAmount(a: Amount, b: Amount): Amount {
-  return { rows: a.rows + b.rows, bytes: a.bytes + b.bytes };
 }

@@ -17,6 +17,8 @@ export type Loss = {
 export type DropRange = Loss & {
   readonly from: number;
   readonly to: number;
+  /** Where the first of them stands. */
+  readonly place: number;
   readonly cause: DropCause;
   /** So many more held the present value of a property: that is sent in their place. */
   readonly carried: number;
@@ -25,6 +27,7 @@ export type DropRange = Loss & {
 const rangeSchema = z.object({
   from: z.number(),
   to: z.number(),
+  place: z.number(),
   count: z.number(),
   bytes: z.number(),
   since: z.number(),
@@ -114,7 +117,7 @@ export class DropRanges {
     if (range === undefined) return undefined;
     const told = { ...range, ...NO_LOSS, carried: 0 };
     const before = { ...told, to: read.after };
-    const behind = { ...told, from: read.through + 1 };
+    const behind = { ...told, from: read.through + 1, place: read.through + 1 };
     const rest = [before, behind].filter(({ from, to }) => from <= to);
     this.#ranges[of] = this.#ranges[of].flatMap((one) => (one === range ? rest : [one]));
     return range;
@@ -133,6 +136,10 @@ export class DropRanges {
   }
 }
 
+function hasNone({ count, carried }: DropRange): boolean {
+  return count + carried === 0;
+}
+
 function join(
   sorted: readonly DropRange[],
   mayJoin: (before: DropRange, next: DropRange) => boolean,
@@ -144,10 +151,11 @@ function join(
       joined.push(next);
       continue;
     }
-    const { cause } = next;
+    const { to, cause } = next;
     const { from } = before;
+    const place = hasNone(before) ? next.place : before.place;
     const carried = before.carried + next.carried;
-    joined[joined.length - 1] = { ...plus(before, next), from, to: next.to, cause, carried };
+    joined[joined.length - 1] = { ...plus(before, next), from, to, place, cause, carried };
   }
   return joined;
 }

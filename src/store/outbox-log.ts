@@ -61,7 +61,8 @@ export class ClassSteps {
     }
     this.#after = Math.max(this.#after, last);
     if (range === undefined || this.#after >= this.#through) return;
-    steps.push({ kind: "passed", of, sequence: this.#after + 1 });
+    const place = Math.max(this.#after + 1, Math.min(range.place, this.#through));
+    steps.push({ kind: "passed", of, sequence: place });
     this.#after = range.to;
   }
 

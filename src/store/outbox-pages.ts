@@ -9,8 +9,9 @@ import {
   sequenceOfChangeKey,
   type ChangeClass,
 } from "./keys.ts";
-import { gapContent, type Content } from "./outbox-content.ts";
+import { classOf, gapContent, type Content } from "./outbox-content.ts";
 import { DROP_CAUSES } from "./outbox-items.ts";
+import { NO_AMOUNTS, type Amounts } from "./outbox-place.ts";
 
 const gapSchema = z.object({
   from: z.number(),
@@ -108,11 +109,16 @@ export class OutboxPages {
     return this.#bySeq.size;
   }
 
-  /** As far as they have been read. */
-  get bytes(): number {
-    let bytes = 0;
-    for (const { content } of this.#bySeq.values()) bytes += content?.bytes ?? 0;
-    return bytes;
+  /** What is outstanding, by class and as far as it has been read; gaps are of none. */
+  get amounts(): Amounts {
+    const amounts = { ...NO_AMOUNTS };
+    for (const { content } of this.#bySeq.values()) {
+      if (content === undefined || content.item.kind === "gap") continue;
+      const of = classOf(content.item);
+      const { rows, bytes } = amounts[of];
+      amounts[of] = { rows: rows + 1, bytes: bytes + content.bytes };
+    }
+    return amounts;
   }
 
   countOf(isLive: boolean): number {

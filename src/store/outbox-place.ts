@@ -16,6 +16,21 @@ export const NO_AMOUNTS: Amounts = {
   thing: NOTHING,
 };
 
+/** All classes together. */
+export function totalOf(amounts: Amounts): Amount {
+  return CHANGE_CLASSES.map((of) => amounts[of]).reduce(plusAmount);
+}
+
+export function plusAmounts(a: Amounts, b: Amounts): Amounts {
+  const sum = { ...a };
+  for (const of of CHANGE_CLASSES) sum[of] = plusAmount(a[of], b[of]);
+  return sum;
+}
+
+export function plusAmount(a: Amount, b: Amount): Amount {
+  return { rows: a.rows + b.rows, bytes: a.bytes + b.bytes };
+}
+
 const amount = z.object({ rows: z.number(), bytes: z.number() });
 const lostSchema = z.object({
   class: z.enum(CHANGE_CLASSES).exactOptional(),

@@ -9,7 +9,7 @@ type Counts = { readonly added: number; readonly acknowledged: number };
 
 /** How fast an outbox fills and empties. */
 export class OutboxRates {
-  #seen: (Counts & { readonly ms: number; readonly pending: Amounts }) | undefined;
+  #seen: (Counts & { readonly ms: number; readonly owed: Amounts }) | undefined;
   #inPerS = 0;
   #outPerS = 0;
   /** Rows and bytes a second by which each class grows. */
@@ -23,10 +23,10 @@ export class OutboxRates {
     return this.#outPerS;
   }
 
-  /** Call it now and then. `counts` only grow. */
-  look(monotonicMs: number, counts: Counts, pending: Amounts): void {
+  /** Call it now and then, with what is owed. `counts` only grow. */
+  look(monotonicMs: number, counts: Counts, owed: Amounts): void {
     const before = this.#seen;
-    this.#seen = { ...counts, ms: monotonicMs, pending: { ...pending } };
+    this.#seen = { ...counts, ms: monotonicMs, owed };
     const passedMs = monotonicMs - (before?.ms ?? monotonicMs);
     if (before === undefined || passedMs <= 0) return;
     const isFirst = this.#growth === undefined;
@@ -37,7 +37,7 @@ export class OutboxRates {
     this.#outPerS = move(this.#outPerS, counts.acknowledged - before.acknowledged);
     const growth = { ...(this.#growth ?? NO_AMOUNTS) };
     for (const of of CHANGE_CLASSES) {
-      const [now, then] = [pending[of], before.pending[of]];
+      const [now, then] = [owed[of], before.owed[of]];
       growth[of] = {
         rows: move(growth[of].rows, now.rows - then.rows),
         bytes: move(growth[of].bytes, now.bytes - then.bytes),

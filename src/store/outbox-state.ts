@@ -2,6 +2,7 @@ import type { Backlog } from "./outbox-backlog.ts";
 import type { Drop } from "./outbox-items.ts";
 import type { LossLedger } from "./outbox-ledger.ts";
 import type { OutboxPages } from "./outbox-pages.ts";
+import { totalOf } from "./outbox-place.ts";
 import type { OutboxRates } from "./outbox-rates.ts";
 
 /** What one uplink owes, in numbers. */
@@ -54,7 +55,7 @@ export function outboxState(
     ...(ackedAtMonotonicMs === undefined ? {} : { ackedAtMonotonicMs }),
     depth: {
       rows,
-      bytes: total.bytes + pages.bytes,
+      bytes: total.bytes + totalOf(pages.amounts).bytes,
       oldestAgeMs: rows === 0 ? 0 : Math.max(0, wallMs - oldestAt),
     },
     fullInS: rates.fullInS(bounds),

@@ -13,7 +13,7 @@ import { LateWrite } from "./outbox-late-write.ts";
 import { Numbers } from "./outbox-numbers.ts";
 import type { Held } from "./outbox-open.ts";
 import type { OutboxPages, Page, PageItem } from "./outbox-pages.ts";
-import type { Place } from "./outbox-place.ts";
+import { plusAmounts, type Place } from "./outbox-place.ts";
 import { OutboxQueues } from "./outbox-queues.ts";
 import { OutboxRates } from "./outbox-rates.ts";
 import type { View } from "./outbox-reader.ts";
@@ -59,7 +59,7 @@ export class Outbox {
   #counts = { added: 0, acknowledged: 0 };
   #ackedAtMonotonicMs: number | undefined;
   #areAgesDirty = false;
-  #isRelieving = false;
+  #relieving: Promise<void> | undefined;
 
   constructor(deps: OutboxDeps, uplink: Uplink, terms: OutboxTerms, held: Held) {
     this.#deps = deps;
@@ -130,13 +130,15 @@ export class Outbox {
   giveUp(seq: number, cause: "too-large" | "undeliverable"): void {
     const item = this.#pages.get(seq);
     const content = item?.content;
-    if (item === undefined || content === undefined) return;
+    // Only what is under way: what waits to be taken (again) may be said by another line.
+    if (item === undefined || content === undefined || item.isQueued) return;
     if (content.item.kind === "gap") {
       this.acknowledge(seq);
       return;
     }
     this.#replace(item, { class: classOf(content.item), cause, at: content.at });
     this.#pages.put(item.page);
+    this.#lateWrite.mark();
     void this.#written().then((isWritten) => {
       if (!isWritten) return;
       this.#pages.showGap(item);
@@ -211,7 +213,8 @@ export class Outbox {
   /** Looks at rates, ages and bounds: to be called now and then. Resolves when it is within them. */
   async look(): Promise<void> {
     const { clock, bytesMax } = this.#deps;
-    this.#rates.look(clock.monotonicMs(), this.#counts, this.#backlog.bounds.pending);
+    const owed = plusAmounts(this.#backlog.bounds.pending, this.#pages.amounts);
+    this.#rates.look(clock.monotonicMs(), { ...this.#counts }, owed);
     this.#backlog.setView(this.#view, bytesMax());
     if (this.#ages.mark(this.#terms.bounds, this.#now)) {
       this.#areAgesDirty = true;
@@ -249,6 +252,7 @@ export class Outbox {
     }
     this.#ledger.erase();
     this.#pages.erase();
+    this.#queues.restart([]);
     this.memory.erase();
   }
 
@@ -353,19 +357,20 @@ export class Outbox {
 
   /** Drops what the bounds have no room for. */
   async #relieve(): Promise<void> {
-    if (this.#isRelieving) return;
-    this.#isRelieving = true;
-    try {
-      for (const of of CHANGE_CLASSES) {
-        const expired = this.#ages.expired(of, this.#terms.bounds, this.#now);
-        let dropped = 1;
-        while (dropped > 0 && !this.#lateWrite.isClosed) {
-          dropped = await this.#turns.take(async () => this.#backlog.relieve(of, expired));
-          if (dropped > 0) this.#lateWrite.request();
-        }
+    this.#relieving ??= this.#relieveAll().finally(() => {
+      this.#relieving = undefined;
+    });
+    await this.#relieving;
+  }
+
+  async #relieveAll(): Promise<void> {
+    for (const of of CHANGE_CLASSES) {
+      const expired = this.#ages.expired(of, this.#terms.bounds, this.#now);
+      let dropped = 1;
+      while (dropped > 0 && !this.#lateWrite.isClosed) {
+        dropped = await this.#turns.take(async () => this.#backlog.relieve(of, expired));
+        if (dropped > 0) this.#lateWrite.request();
       }
-    } finally {
-      this.#isRelieving = false;
     }
   }
 

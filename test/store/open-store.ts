@@ -28,6 +28,8 @@ export type Opened = {
   store: Store;
   /** Closes the store and opens it again, as a restart does. */
   readonly reopen: (bounds?: HistoryBounds) => Promise<Store>;
+  /** Closes the store and takes it from the disk, before the end of the test. */
+  readonly close: () => Promise<void>;
   /** Every row on disk, once what was put is there. */
   readonly rows: (prefix?: string) => Promise<ReadonlyMap<string, string>>;
 };
@@ -64,15 +66,16 @@ export async function openTemporaryStore(
       opened.store = await open(given);
       return opened.store;
     },
+    close: async () => {
+      await opened.store.close();
+      rmSync(path, { recursive: true, force: true });
+    },
     rows: async (prefix = "") => {
       await opened.store.commit.flushed();
       const range = { gt: prefix, lt: `${prefix}\u{10ffff}` };
       return new Map(await rowsOf(opened.store.database, range));
     },
   };
-  t.teardown(async () => {
-    await opened.store.close();
-    rmSync(path, { recursive: true, force: true });
-  });
+  t.teardown(async () => opened.close());
   return opened;
 }

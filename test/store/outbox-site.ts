@@ -6,6 +6,7 @@ import {
   type OutboxTerms,
 } from "../../src/store/outbox-terms.ts";
 import type { Outbox } from "../../src/store/outbox.ts";
+import type { HistoryBounds } from "../../src/store/retention.ts";
 import type { Store } from "../../src/store/store.ts";
 import { makeThing } from "../../src/store/things.ts";
 import type { JsonObject } from "../../src/thing/json.ts";
@@ -34,10 +35,15 @@ export const bound = (bounds: Partial<OutboxBounds>): OutboxBounds => ({
   ...bounds,
 });
 
-export async function openSite(t: Test, terms: Partial<OutboxTerms> = {}): Promise<Site> {
+export async function openSite(
+  t: Test,
+  terms: Partial<OutboxTerms> = {},
+  history?: HistoryBounds,
+  quotaBytes = 0,
+): Promise<Site> {
   const seen = { terms: { ...DEFAULT_TERMS, ...terms } };
   const uplinkTerms = (): OutboxTerms => seen.terms;
-  const opened = await openTemporaryStore(t, undefined, { uplinkTerms });
+  const opened = await openTemporaryStore(t, history, { uplinkTerms, quotaBytes });
   const at = (): number => opened.clock.wallMs();
   const site: Site = {
     opened,

@@ -1,4 +1,5 @@
 import { test } from "tap";
+import { changeKey } from "../../src/store/keys.ts";
 import { drain, openSite, told } from "./outbox-site.ts";
 
 await test("every change is owed in the order of the log, with numbers from 1", async (t) => {
@@ -71,4 +72,289 @@ await test("what is not acknowledged is owed again with the same number and id",
   const next = site.setValues(thing.number, { p: 99 });
   await site.store.commit.flushed();
   t.same((await site.outbox.take("strict", 100)).map(told), [`22 property ${next}`]);
+});
+
+await test("live-first: what was there before the line is a stream of its own", async (t) => {
+  const site = await openSite(t, { order: "live-first" });
+  const { number, revision } = site.makeThing("boiler");
+  const before = [revision, ...[1, 2, 3].map(() => site.emit(number))];
+  await site.store.commit.flushed();
+  site.outbox.rewind();
+  const after = [1, 2].map(() => site.emit(number));
+  await site.store.commit.flushed();
+  const live = await site.outbox.take("live", 10);
+  t.same(live.map(told), [`1 event ${after[0]!}`, `2 event ${after[1]!}`]);
+  t.ok(live.every(({ isBacklog }) => !isBacklog));
+  const backlog = await site.outbox.take("backlog", 2);
+  t.same(backlog.map(told), [`3 thing ${before[0]!}`, `4 event ${before[1]!}`]);
+  t.ok(backlog.every(({ isBacklog }) => isBacklog));
+  site.outbox.acknowledge(2);
+  site.outbox.rewind();
+  const more = site.emit(number);
+  await site.store.commit.flushed();
+  t.same((await site.outbox.take("live", 10)).map(told), [`7 event ${more}`]);
+  const again = await site.outbox.take("backlog", 10);
+  t.same(again.map(told), [
+    ...[`1 event ${after[0]!}`, `3 thing ${before[0]!}`],
+    ...before.slice(1).map((sequence, n) => `${n + 4} event ${sequence}`),
+  ]);
+  for (const { seq } of again) site.outbox.acknowledge(seq);
+  t.equal(site.outbox.state.ackedSeq, 6);
+  t.same(await site.outbox.take("backlog", 10), []);
+});
+
+await test("outages in live-first leave parts, and never very many", async (t) => {
+  const site = await openSite(t, { order: "live-first" });
+  const { number } = site.makeThing("boiler");
+  const seen = new Set<number>();
+  for (let outage = 0; outage < 40; outage += 1) {
+    for (let n = 0; n < 3; n += 1) site.emit(number);
+    await site.store.commit.flushed();
+    site.outbox.rewind();
+    site.emit(number);
+    await site.store.commit.flushed();
+    for (const { seq } of await site.outbox.take("live", 1)) {
+      site.outbox.acknowledge(seq);
+      seen.add(seq);
+    }
+  }
+  const place = (await site.opened.rows("q:")).get("q:o0001w")!;
+  t.ok((JSON.parse(place) as { parts: unknown[] }).parts.length <= 16);
+  site.outbox.rewind();
+  for (const { seq } of await drain(site)) seen.add(seq);
+  t.same(
+    [...seen].sort((a, b) => a - b),
+    Array.from({ length: 161 }, (_, n) => n + 1),
+  );
+});
+
+await test("what can never be delivered becomes a gap with its number, over a restart too", async (t) => {
+  const site = await openSite(t);
+  const { number } = site.makeThing("boiler");
+  const [first, second] = [site.emit(number), site.emit(number)];
+  await site.store.commit.flushed();
+  await site.outbox.take("strict", 2);
+  site.outbox.giveUp(2, "too-large");
+  site.outbox.giveUp(2, "too-large");
+  await site.store.commit.flushed();
+  await site.reopen();
+  const owed = await drain(site);
+  t.same(owed.map(told), [...["1 thing 1", "2 gap 2-2 event too-large", `3 event ${second}`]]);
+  t.equal(first, 2);
+  t.match(site.outbox.state.drops, [{ cause: "too-large", class: "event", count: 1 }]);
+});
+
+await test("what a user deletes is not sent any more, and gaps say so", async (t) => {
+  const site = await openSite(t);
+  const [boiler, lamp] = [site.makeThing("boiler"), site.makeThing("lamp")];
+  for (let n = 0; n < 3; n += 1) {
+    site.emit(boiler.number);
+    site.setValues(lamp.number, { p: n });
+  }
+  await site.store.commit.flushed();
+  t.equal((await site.outbox.take("strict", 3)).length, 3, "the first event has a number");
+  site.deleteThing(boiler);
+  await site.store.retention.sweep();
+  await site.reopen();
+  const owed = await drain(site);
+  t.same(
+    owed.map(told).map((text) => text.replace(/^\d+ /, "")),
+    [
+      ...["thing 1", "thing 2", "gap 3-3 event deleted", "property 4"],
+      ...["gap 5-5 event deleted", "property 6", "gap 7-7 event deleted", "property 8", "thing 9"],
+    ],
+  );
+});
+
+await test("what is deleted while it is read is counted once", async (t) => {
+  const site = await openSite(t);
+  const { number } = site.makeThing("boiler");
+  const events = [1, 2, 3].map(() => site.emit(number));
+  await site.store.commit.flushed();
+  const { database, outboxes, changes } = site.store;
+  const iterator = database.iterator.bind(database);
+  database.iterator = (range) => {
+    const rows = iterator(range);
+    const all = async () => {
+      const found = await rows.all();
+      if (found.some(([key]) => key === changeKey("event", events[1]!))) {
+        outboxes.rowGoes("event", events[1]!);
+        changes.drop("event", events[1]!);
+      }
+      return found;
+    };
+    return { next: async () => rows.next(), close: async () => rows.close(), all } as typeof rows;
+  };
+  t.same((await drain(site)).map(told), [
+    ...["2 gap 1-1 event deleted", "3 thing 1"],
+    ...[`4 event ${events[0]!}`, `5 event ${events[2]!}`],
+  ]);
+  t.match(site.outbox.state.drops, [{ cause: "deleted", count: 1 }]);
+});
+
+await test("values of a property that is gone, or must not be read any more, stay here", async (t) => {
+  const site = await openSite(t);
+  const thing = site.makeThing("boiler");
+  site.setValues(thing.number, { p: 1, q: 2 });
+  site.setValues(thing.number, { q: 3 });
+  const properties = new Map(thing.properties);
+  properties.set("q", { ...thing.properties.get("q")!, writeOnly: true });
+  site.store.things.put({ ...thing, properties });
+  const owed = await drain(site);
+  t.same(
+    owed.flatMap(({ item }) =>
+      item.kind === "change" && item.change.class === "property" ? [item.change.values] : [],
+    ),
+    [{ p: 1 }],
+  );
+  t.match(site.outbox.state.drops, [{ cause: "deleted", class: "property", count: 1 }]);
+});
+
+await test("what is not owed gets no number", async (t) => {
+  const site = await openSite(t, {
+    isOwed: (change, subject) =>
+      change.via !== 1 && change.class !== "data" && subject?.id !== "hidden",
+  });
+  const [shown, hidden] = [site.makeThing("shown"), site.makeThing("hidden")];
+  site.addDatum(shown.number);
+  site.emit(hidden.number);
+  const at = site.opened.clock.wall;
+  const { changes } = site.store;
+  changes.append({ class: "event", thing: shown.number, at, name: "e", via: 1 });
+  const other = changes.append({ class: "event", thing: shown.number, at, name: "e", via: 2 });
+  changes.appendValues({ thing: shown.number, at, values: "{}", writeOnly: ["p"] });
+  t.equal(site.outbox.state.depth.rows, 2);
+  t.same((await drain(site)).map(told), ["1 thing 1", `2 event ${other}`]);
+  t.same(site.outbox.state.drops, []);
+});
+
+await test("new settings lose nothing of what is owed", async (t) => {
+  const site = await openSite(t, { order: "live-first" });
+  const { number } = site.makeThing("boiler");
+  await site.store.commit.flushed();
+  site.outbox.rewind();
+  for (let n = 0; n < 4; n += 1) site.emit(number);
+  await site.store.commit.flushed();
+  await site.outbox.take("live", 2);
+  site.terms = { ...site.terms, order: "strict" };
+  const { revision } = site.outbox.uplink;
+  site.store.outboxes.put("cloud", { changed: true });
+  t.match(site.outbox.uplink, { settings: { changed: true }, revision: revision + 1, number: 1 });
+  t.same(
+    (await drain(site)).map(({ seq }) => seq),
+    [3, 4, 5],
+    "two are under way",
+  );
+  site.outbox.rewind();
+  t.same(
+    (await drain(site)).map(({ seq }) => seq),
+    [1, 2],
+  );
+});
+
+await test("an uplink that is deleted leaves nothing, and its number is not given again", async (t) => {
+  const site = await openSite(t);
+  const { number } = site.makeThing("boiler");
+  for (let n = 0; n < 3; n += 1) site.emit(number);
+  site.outbox.memory.remember("01J");
+  site.outbox.memory.mapRequest({ at: 1, sequence: 2 }, "/up/1");
+  site.outbox.memory.setNote("x", 1);
+  await site.store.commit.flushed();
+  await site.outbox.take("strict", 2);
+  site.outbox.giveUp(2, "undeliverable");
+  site.store.outboxes.pause("cloud", true);
+  await site.reopen();
+  t.equal(site.outbox.uplink.isPaused, true);
+  t.ok((await site.opened.rows("q:o")).size > 5);
+  site.store.outboxes.delete("cloud");
+  t.same([...(await site.opened.rows("q:")).keys()], []);
+  t.equal(site.store.outboxes.neededFrom("event"), Infinity);
+  t.same(await site.outbox.take("strict", 1), []);
+  t.equal(site.store.outboxes.put("cloud", {}).uplink.number, 2);
+});
+
+await test("whoever had less than was asked for is called when there is more", async (t) => {
+  const site = await openSite(t);
+  const { number } = site.makeThing("boiler");
+  await drain(site);
+  let calls = 0;
+  const end = site.outbox.onOwed(() => (calls += 1));
+  site.emit(number);
+  site.emit(number);
+  t.equal(calls, 0, "not before it is on disk");
+  await site.store.commit.flushed();
+  t.equal(calls, 1);
+  t.equal((await site.outbox.take("strict", 1)).length, 1);
+  site.emit(number);
+  await site.store.commit.flushed();
+  t.equal(calls, 1, "who has not seen all knows that there is more");
+  t.equal((await drain(site)).length, 2);
+  end();
+  const before = calls;
+  site.emit(number);
+  await site.store.commit.flushed();
+  t.equal(calls, before);
+});
+
+await test("who asked for a line that is gone gets nothing of the next one", async (t) => {
+  const site = await openSite(t);
+  site.makeThing("boiler");
+  await site.store.commit.flushed();
+  const asked = site.outbox.take("strict", 10);
+  site.outbox.rewind();
+  t.same(await asked, []);
+  t.equal((await site.outbox.take("strict", 10)).length, 1);
+});
+
+await test("a change is owed until it is acknowledged", async (t) => {
+  const site = await openSite(t, { isOwed: ({ via }) => via === undefined });
+  const { number } = site.makeThing("boiler");
+  const sequence = site.setValues(number, { p: 1 });
+  const { changes } = site.store;
+  const at = site.opened.clock.wall;
+  const back = changes.append({ class: "property", thing: number, at, values: { p: 2 }, via: 1 });
+  const owes = (): boolean => site.outbox.owes("property", sequence);
+  t.equal(owes(), true);
+  t.equal(site.outbox.owes("property", back), false);
+  await site.store.commit.flushed();
+  await site.outbox.take("strict", 10);
+  t.equal(owes(), true, "under way");
+  site.outbox.acknowledge(2);
+  t.equal(owes(), false);
+});
+
+await test("only what still is so is shown as present", async (t) => {
+  const site = await openSite(t);
+  const thing = site.makeThing("boiler");
+  site.setValues(thing.number, { p: 1 });
+  site.setValues(thing.number, { p: 2 });
+  site.emit(thing.number);
+  const owed = await drain(site);
+  t.same(
+    owed.map(({ isPresent }) => isPresent),
+    [true, false, true, false],
+  );
+});
+
+await test("a change that damage takes is named by a gap", async (t) => {
+  const site = await openSite(t);
+  const { number } = site.makeThing("boiler");
+  const [first, second] = [site.emit(number), site.emit(number)];
+  await site.store.commit.flushed();
+  await site.store.database.put(changeKey("event", first), "not JSON");
+  t.same((await drain(site)).map(told), [
+    "2 gap 1-1 event damaged",
+    "3 thing 1",
+    `4 event ${second}`,
+  ]);
+  t.match(site.outbox.state.drops, [{ cause: "damaged", class: "event", count: 1 }]);
+});
+
+await test("after a lost tail no number is given twice", async (t) => {
+  const site = await openSite(t);
+  site.makeThing("boiler");
+  await drain(site);
+  const from = site.store.changes.sequence + 1;
+  site.store.gaps.add({ cause: "tail-lost", from, to: from + 999, count: 10 });
+  t.same((await drain(site)).map(told), ["1002 gap 2-1001 any tail-lost"]);
 });
