@@ -31,7 +31,7 @@ export const PACKAGE_OWNERS: Readonly<Record<string, RegExp>> = {
   ulid: /^src\/store\//,
   ws: /^src\/uplink\//,
   // No subsystem but the language in which input becomes a type: where rows, bodies and files are read.
-  zod: /^src\/(config(-schema)?\.ts$|uplink-members\.ts$|store\/|http\/|mqtt\/session-rows\.ts$)/,
+  zod: /^src\/(config(-schema|-uplinks)?\.ts$|uplink-members\.ts$|store\/|http\/|mqtt\/session-rows\.ts$)/,
 };
 
 const LINES_MAX = 400;
