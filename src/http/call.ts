@@ -1,14 +1,14 @@
 import type { AddressRate } from "../address-rate.ts";
 import { strict as assert } from "node:assert";
 import type { ThingRequest } from "../interactions/authorise.ts";
-import type { InteractionDeps } from "../interactions/deps.ts";
+import type { UplinkDeps } from "../interactions/uplinks.ts";
 import type { Principal, Scope } from "../thing/access.ts";
 import type { Json, JsonObject } from "../thing/json.ts";
 import type { Preconditions } from "./preconditions.ts";
 import type { Query } from "./query.ts";
 
 /** What the HTTP edge is given by the composition root. */
-export type HttpDeps = InteractionDeps & {
+export type HttpDeps = UplinkDeps & {
   readonly name: string;
   readonly version: string;
   /** Id, uptime and the state of store, broker and uplinks, for GET /gateway. */

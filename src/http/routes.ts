@@ -13,6 +13,7 @@ import { propertyRoutes } from "./properties.ts";
 import { propertyHistoryRoutes } from "./properties-history.ts";
 import { thingRoutes } from "./things.ts";
 import { tokenRoutes } from "./tokens.ts";
+import { uplinkRoutes } from "./uplinks.ts";
 
 /** Every route there is, those of values first. `docs/http-api.md` has a row for each (tested). */
 export function makeRoutes(failures: AddressRate): readonly Route[] {
@@ -27,6 +28,7 @@ export function makeRoutes(failures: AddressRate): readonly Route[] {
     ...clientRoutes,
     ...accountRoutes,
     ...tokenRoutes,
+    ...uplinkRoutes,
     ...makeOauthRoutes(failures),
     ...gatewayRoutes,
     ...problemRoutes,

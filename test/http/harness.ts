@@ -139,6 +139,12 @@ export async function startGateway(
     publish: (publication) => void published.push(publication),
     credentialChanged: (ulid, change) => void credentialChanges.push([ulid, change]),
     freeTopics: false,
+    fileUplinks: new Map(),
+    uplinkChanged: () => undefined,
+    uplinkLine: () => undefined,
+    uplinkCounts: () => undefined,
+    testUplink: async () =>
+      Promise.resolve({ isReached: false, detail: "no uplink is run here", tookMs: 0 }),
     name: "sluice",
     version: "9.9.9",
     describeGateway: (): JsonObject => ({ store: { state: "open" }, broker: {}, uplinks: [] }),
