@@ -16,7 +16,9 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
     right: "        this.#unanswered += 1;\n",
     wrong:
       "        this.#unanswered += 1;\n" +
-      "        if (packet !== undefined) this.#outlet.send(packet);\n        packet = undefined;\n",
+      '        if (typeof answer === "function") answer();\n' +
+      "        else if (answer !== undefined) this.#outlet.sendAck(answer.first, answer.packetId);\n" +
+      "        answer = undefined;\n",
     noticedBy: ["acknowledged", "last", "delivered"],
   },
   "http-answers-before-commit": {
