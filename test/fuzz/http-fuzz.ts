@@ -203,6 +203,9 @@ async function prune(target: Target, kept: ReadonlySet<string>): Promise<void> {
   for (const { client_id: id = "" } of await list(target, "/site/clients")) {
     await target.call("DELETE", `/site/clients/${encodeURIComponent(id)}`);
   }
+  for (const { name = "" } of await list(target, "/gateway/uplinks")) {
+    await target.call("DELETE", `/gateway/uplinks/${name}`);
+  }
   for (const { ulid = "", expires_at: expires } of await list(target, "/gateway/tokens")) {
     if (typeof expires === "string") await target.call("DELETE", `/gateway/tokens/${ulid}`);
   }

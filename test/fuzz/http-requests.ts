@@ -348,5 +348,20 @@ function valueFor(dice: Dice, path: string, method: string): [string, unknown] {
   if (path.includes("/tokens")) {
     return [json, { account: "site", scopes: ["thing.read"], expires_at: "2030-01-01T00:00:00Z" }];
   }
+  if (path.startsWith("/gateway/uplinks")) return [json, uplink(dice)];
   return [json, {}];
+}
+
+/** Where nobody listens. */
+function uplink(dice: Dice): unknown {
+  const parts = [
+    { username: "u", password: SECRET },
+    { shape: dice.pick(["mirror", "peer"]), order: dice.pick(["strict", "live-first"]) },
+    { prefix: dice.pick(["p/", "", "+/"]), accounts: { site: dice.pick(["plant", "other"]) } },
+    { proxy: `http://u:${SECRET}@127.0.0.1:1`, protocol: dice.pick([3, 4, 5]) },
+    { filter: { things: ["site/*"], classes: ["property"] }, rate: { messages_per_s: 1 } },
+    { bounds: { property: { rows: 2, rule: "latest-only" }, event: { bytes: 4096 } }, window: 1 },
+  ];
+  const given = parts.filter(() => dice.chance(0.3));
+  return Object.assign({ url: "mqtt://127.0.0.1:1" }, ...given) as unknown;
 }
