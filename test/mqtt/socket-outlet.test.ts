@@ -3,9 +3,12 @@ import { createServer, connect, type AddressInfo, type Socket } from "node:net";
 import { parser, type Packet } from "mqtt-packet";
 import { test, type Test } from "tap";
 import { systemClock } from "../../src/clock.ts";
+import { FIXED_LIMITS } from "../../src/limits.ts";
 import { ACK } from "../../src/mqtt/answers.ts";
 import type { Message } from "../../src/mqtt/message.ts";
 import { SocketOutlet } from "../../src/mqtt/socket-outlet.ts";
+import { SimSocket } from "../simulation/sim-socket.ts";
+import { ManualClock } from "../store/manual-clock.ts";
 
 /** Two ends of a connection: one that an outlet writes to, and what the other one reads. */
 async function openPair(t: Test): Promise<{ socket: Socket; reader: Socket }> {
@@ -76,4 +79,53 @@ await test("what waits in the outlet counts for whoever asks whether the reader 
     outlet.sendPublish(message(Buffer.alloc(16_000)), { qos: 0, packetId: 0, dup: false });
   }
   t.equal(outlet.isClogged(), true);
+});
+
+const MIB = 1_048_576;
+
+function frozen(): {
+  readonly socket: SimSocket;
+  readonly outlet: SocketOutlet;
+  readonly frozenTimes: () => number;
+} {
+  const socket = new SimSocket("192.0.2.1");
+  socket.isFrozen = true;
+  let times = 0;
+  const outlet = new SocketOutlet(socket.asSocket(), new ManualClock(), () => (times += 1));
+  return { socket, outlet, frozenTimes: () => times };
+}
+
+await test("what waits for a reader that reads nothing is bounded: then its connection ends", (t) => {
+  const { socket, outlet, frozenTimes } = frozen();
+  const packet = Buffer.alloc(MIB);
+  for (let sent = 0; sent < FIXED_LIMITS.outBytesMax / MIB; sent += 1) outlet.send(packet);
+  t.equal(frozenTimes(), 0);
+  t.equal(socket.destroyed, false);
+  outlet.send(packet);
+  t.equal(frozenTimes(), 1);
+  t.equal(socket.destroyed, true);
+  outlet.send(packet);
+  t.ok(socket.writableLength <= FIXED_LIMITS.outBytesMax + MIB, "and no more is taken");
+  t.end();
+});
+
+await test("it is clogged above its bound, what is gathered for this turn included, and says when it has drained", async (t) => {
+  const { socket, outlet } = frozen();
+  const packet = Buffer.alloc(1_000);
+  let sent = 0;
+  for (; sent * packet.length <= FIXED_LIMITS.cloggedBytesMax; sent += 1) {
+    t.equal(outlet.isClogged(), false);
+    outlet.send(packet);
+  }
+  t.equal(outlet.isClogged(), true);
+  const drained = new Promise<void>((resolve) => outlet.onDrained(resolve));
+  socket.isFrozen = false;
+  await new Promise((resolve) => setImmediate(resolve));
+  let arrived = 0;
+  while (arrived < sent * packet.length) {
+    arrived += socket.arrived().length;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await drained;
+  t.equal(outlet.isClogged(), false);
 });

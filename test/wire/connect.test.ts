@@ -287,3 +287,17 @@ await test("too many connections of an address are closed, and after a while tak
   await first.end();
   t.equal(await connackCode(t, guarded, good), 0);
 });
+
+await test("more connections a minute of an address than allowed are closed, until a while later", async (t) => {
+  const guarded = await Site.start(t, { SLUICE_LIMITS__CONNECTS_PER_MINUTE_PER_ADDRESS: "3" });
+  await guarded.makeThing("boiler", BOILER);
+  const good = await guarded.makeDevice("boiler");
+  const codes: (number | undefined)[] = [];
+  for (let connects = 0; connects < 4; connects += 1) {
+    codes.push(await connackCode(t, guarded, good));
+  }
+  t.same(codes, [0, 0, 0, undefined], "closed without a word");
+  guarded.clock.advance(20_000);
+  t.equal(await connackCode(t, guarded, good), 0, "regained evenly over the minute");
+  t.equal(await connackCode(t, guarded, good), undefined);
+});

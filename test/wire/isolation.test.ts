@@ -1,12 +1,14 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { t as file, test } from "tap";
-import { bytesOf, connectPacket, publishPacket, RawClient } from "./raw-client.ts";
+import { bytesOf, connectPacket, publishPacket, RawClient, subscribePacket } from "./raw-client.ts";
 import { Site } from "./site.ts";
 
 const site = await Site.start(file, { SLUICE_LIMITS__PACKET_BYTES: "65536" });
-await site.makeThing("line", { properties: { n: { type: "integer" } } });
+await site.makeThing("line", { properties: { n: { type: "integer" }, text: {} } });
 const login = await site.makeDevice("line");
 const SET = "set/A/things/line/properties/n";
+const TEXT = "set/A/things/line/properties/text";
+const STATUS = "status/A/things/line/properties/text";
 
 /** Publishes of a client that does not wait for an answer. */
 function flood(count: number, topic: string, payload: string): Buffer {
@@ -42,6 +44,30 @@ for (const [what, bytes, count] of FLOODS) {
     t.ok(rounds >= 15, `the other was answered ${rounds} times meanwhile`);
   });
 }
+
+await test("what a subscriber that reads nothing misses at QoS 0 is dropped and counted, not held", async (t) => {
+  const reader = await RawClient.connect(t, site, login, { clientId: "reader" });
+  reader.send(subscribePacket(1, { [STATUS]: 0 }));
+  await reader.next();
+  reader.freeze();
+  const writer = await RawClient.connect(t, site, login, { clientId: "writer" });
+  const text = "x".repeat(40_000);
+  const dropped = async (): Promise<number> => {
+    const reply = await site.did("GET", "/gateway");
+    const { broker } = reply.json as { broker: { dropped: Record<string, number> } };
+    return broker.dropped["clogged"] ?? 0;
+  };
+  // The system takes some MiB for a reader before the gateway notices.
+  for (let id = 1; (await dropped()) === 0; id += 1) {
+    t.ok(id < 2_000, "it is noticed");
+    writer.send(publishPacket(TEXT, { text }, { qos: 1, id }));
+    await writer.next();
+  }
+  const other = await RawClient.connect(t, site, login, { clientId: "other" });
+  other.send(subscribePacket(1, { [STATUS]: 0 }));
+  t.match(await other.next(), { cmd: "suback" });
+  t.match(await other.next(), { cmd: "publish", retain: true }, "others have it");
+});
 
 await test("beyond limits.connections a connection is closed at once, and one that ends makes room", async (t) => {
   const small = await Site.start(t, { SLUICE_LIMITS__CONNECTIONS: "3" });
