@@ -145,7 +145,7 @@ export class Backlog {
         return false;
       }
     }
-    if (this.bounds.total.rows === 0) this.#oldestAt = at;
+    if (this.bounds.isEmpty) this.#oldestAt = at;
     this.bounds.add(of, bytes);
     return true;
   }

@@ -1,6 +1,6 @@
 import { CHANGE_CLASSES, type ChangeClass } from "./keys.ts";
 import type { DropCause } from "./outbox-items.ts";
-import { NO_AMOUNTS, plusAmount, totalOf, type Amount, type Amounts } from "./outbox-place.ts";
+import { totalOf, type Amount, type Amounts } from "./outbox-place.ts";
 import type { OutboxTerms } from "./outbox-terms.ts";
 
 /** A full class has room again when it is at this part of its bound: losses come in few ranges. */
@@ -9,7 +9,7 @@ const ROOM = 15 / 16;
 /** How much of each class is owed, and whether that is too much. */
 export class OutboxBounds {
   #bounds: OutboxTerms["bounds"];
-  #pending: Record<ChangeClass, Amount>;
+  readonly #pending: Record<ChangeClass, { rows: number; bytes: number }>;
   /** Full, and for what; until there is room. */
   readonly #full = new Map<ChangeClass, DropCause>();
   /** Bounds in bytes are this part of what was asked for, so that all outboxes fit on the disk. */
@@ -17,7 +17,14 @@ export class OutboxBounds {
 
   constructor(bounds: OutboxTerms["bounds"], pending: Amounts, full: readonly ChangeClass[]) {
     this.#bounds = bounds;
-    this.#pending = { ...pending };
+    const copy = (of: ChangeClass): { rows: number; bytes: number } => ({ ...pending[of] });
+    this.#pending = {
+      property: copy("property"),
+      action: copy("action"),
+      event: copy("event"),
+      data: copy("data"),
+      thing: copy("thing"),
+    };
     for (const of of full) this.#full.set(of, this.#over(of, 1) ?? "bounds-rows");
   }
 
@@ -31,6 +38,11 @@ export class OutboxBounds {
 
   get total(): Amount {
     return totalOf(this.#pending);
+  }
+
+  get isEmpty(): boolean {
+    for (const of of CHANGE_CLASSES) if (this.#pending[of].rows > 0) return false;
+    return true;
   }
 
   /** `bytesMax`: what the disk has for this outbox. */
@@ -47,20 +59,20 @@ export class OutboxBounds {
   }
 
   add(of: ChangeClass, bytes: number): void {
-    this.#pending[of] = plusAmount(this.#pending[of], { rows: 1, bytes });
+    const pending = this.#pending[of];
+    pending.rows += 1;
+    pending.bytes += bytes;
   }
 
   remove(of: ChangeClass, { rows, bytes }: Amount): void {
-    const before = this.#pending[of];
-    this.#pending[of] = {
-      rows: Math.max(0, before.rows - rows),
-      bytes: Math.max(0, before.bytes - bytes),
-    };
+    const pending = this.#pending[of];
+    pending.rows = Math.max(0, pending.rows - rows);
+    pending.bytes = Math.max(0, pending.bytes - bytes);
   }
 
   /** Nothing is owed: whatever was counted. */
   clear(of: ChangeClass): void {
-    this.#pending[of] = NO_AMOUNTS[of];
+    this.remove(of, this.#pending[of]);
   }
 
   /** Why a class has to lose rows until there is room again; `undefined`: it does not. */
@@ -77,8 +89,9 @@ export class OutboxBounds {
   }
 
   #over(of: ChangeClass, part: number): DropCause | undefined {
-    const [pending, most] = [this.#pending[of], this.of(of)];
-    if (pending.rows >= most.rows * part) return "bounds-rows";
-    return pending.bytes >= most.bytes * part ? "bounds-bytes" : undefined;
+    const { rows, bytes } = this.#bounds[of];
+    const pending = this.#pending[of];
+    if (pending.rows >= rows * part) return "bounds-rows";
+    return pending.bytes >= bytes * this.#bytesPart * part ? "bounds-bytes" : undefined;
   }
 }

@@ -26,9 +26,9 @@ export type Owable = {
   /** `Thing.number`. */
   readonly thing: number;
   /** Number of the uplink it came by. */
-  readonly via?: number;
+  readonly via?: number | undefined;
   /** Of an action: the sequence of its request. */
-  readonly request?: number;
+  readonly request?: number | undefined;
 };
 
 /** Whose change it is. */
@@ -54,7 +54,7 @@ export const DEFAULT_BOUNDS: OutboxTerms["bounds"] = {
   action: { rows: 100_000, bytes: 64 * MEBIBYTE, ageS: 0, rule: "keep-oldest" },
   event: { rows: 200_000, bytes: 64 * MEBIBYTE, ageS: 0, rule: "keep-oldest" },
   data: { rows: 200_000, bytes: 128 * MEBIBYTE, ageS: 0, rule: "keep-oldest" },
-  thing: { rows: 10_000, bytes: 64 * MEBIBYTE, ageS: 0, rule: "keep-newest" },
+  thing: { rows: 100_000, bytes: 64 * MEBIBYTE, ageS: 0, rule: "keep-newest" },
 };
 
 /** Everything, in order. */
