@@ -4,6 +4,7 @@ import { connectAsync, type MqttClient } from "mqtt";
 import { test, type Test } from "tap";
 import { Daemon, daemonEnvironment } from "../daemon.ts";
 import { fencedBlocks } from "../documents.ts";
+import { needs } from "../systemd/programs.ts";
 import { within } from "../wire/within.ts";
 import { startMosquitto, temporaryFolder } from "./brokers.ts";
 
@@ -62,8 +63,7 @@ async function listen(t: Test, port: number) {
     for (;;) {
       const index = heard.findIndex((message) => message.topic === topic);
       const [found] = index === -1 ? [] : heard.splice(index, 1);
-      if (found !== undefined)
-        return JSON.parse(found.payload === "" ? '""' : found.payload);
+      if (found !== undefined) return JSON.parse(found.payload === "" ? '""' : found.payload);
       await new Promise<void>((resolve) => (wake = resolve));
     }
   };
@@ -77,13 +77,10 @@ async function listen(t: Test, port: number) {
 function documented(language: string, port: number): string {
   const blocks = fencedBlocks(readFileSync("docs/uplink.md", "utf8"));
   const [block] = blocks.filter((found) => found.language === language);
-  return (block?.text ?? "").replace(
-    "mqtt://broker.example",
-    `mqtt://127.0.0.1:${port}`,
-  );
+  return (block?.text ?? "").replace("mqtt://broker.example", `mqtt://127.0.0.1:${port}`);
 }
 
-await test("connecting to a stock mosquitto takes one call", async (t) => {
+await test("connecting to a stock mosquitto takes one call", needs("mosquitto"), async (t) => {
   const { port } = await startMosquitto(t);
   const { call } = await startGateway(t);
   const upstream = await listen(t, port);
@@ -91,20 +88,14 @@ await test("connecting to a stock mosquitto takes one call", async (t) => {
   const body = /-d '(\{.*\})'/.exec(shown)?.[1] ?? "";
   const path = /(\/gateway\/uplinks\/\w+)"/.exec(shown)?.[1] ?? "";
   await call("PUT", path, JSON.parse(body));
-  t.match(
-    await upstream.next("status/site/things/boiler"),
-    { id: "boiler" },
-    "the snapshot",
-  );
+  t.match(await upstream.next("status/site/things/boiler"), { id: "boiler" }, "the snapshot");
   t.same(await upstream.next(TARGET), { target: 1 });
   await call("PUT", "/site/things/boiler/properties/target", { target: 2 });
   t.same(await upstream.next(TARGET), { target: 2 }, "what happens here");
   const command = JSON.stringify({ target: 3 });
-  await upstream.client.publishAsync(
-    "set/site/things/boiler/properties/target",
-    command,
-    { qos: 1 },
-  );
+  await upstream.client.publishAsync("set/site/things/boiler/properties/target", command, {
+    qos: 1,
+  });
   t.same(await upstream.next(TARGET), { target: 3 }, "what is asked for there");
   t.match(await call("GET", path), {
     state: "connected",
@@ -120,7 +111,7 @@ await test("connecting to a stock mosquitto takes one call", async (t) => {
   });
 });
 
-await test("or five lines of the configuration file", async (t) => {
+await test("or five lines of the configuration file", needs("mosquitto"), async (t) => {
   const { port } = await startMosquitto(t);
   const lines = documented("toml", port);
   t.ok(lines.trim().split("\n").length <= 5, "they are no more than five");
@@ -137,27 +128,30 @@ await test("or five lines of the configuration file", async (t) => {
   t.notMatch(stdout, /"…"/, "no log shows the password");
 });
 
-await test("what happens while an uplink is paused is sent when it is resumed", async (t) => {
-  const { port } = await startMosquitto(t);
-  const { call } = await startGateway(t);
-  const upstream = await listen(t, port);
-  const path = "/gateway/uplinks/plant";
-  await call("PUT", path, { url: `mqtt://127.0.0.1:${port}` });
-  t.same(await upstream.next(TARGET), { target: 1 });
-  t.match(await call("POST", `${path}/pause`), { state: "paused" });
-  for (const target of [2, 3, 4]) {
-    await call("PUT", "/site/things/boiler/properties/target", { target });
-  }
-  await call("POST", "/site/things/boiler/events/alarm", { alarm: {} });
-  await call("POST", `${path}/resume`);
-  for (const target of [2, 3, 4])
-    t.same(await upstream.next(TARGET), { target });
-  t.match(await upstream.next("status/site/things/boiler/events/alarm"), {
-    alarm: {},
-  });
-});
+await test(
+  "what happens while an uplink is paused is sent when it is resumed",
+  needs("mosquitto"),
+  async (t) => {
+    const { port } = await startMosquitto(t);
+    const { call } = await startGateway(t);
+    const upstream = await listen(t, port);
+    const path = "/gateway/uplinks/plant";
+    await call("PUT", path, { url: `mqtt://127.0.0.1:${port}` });
+    t.same(await upstream.next(TARGET), { target: 1 });
+    t.match(await call("POST", `${path}/pause`), { state: "paused" });
+    for (const target of [2, 3, 4]) {
+      await call("PUT", "/site/things/boiler/properties/target", { target });
+    }
+    await call("POST", "/site/things/boiler/events/alarm", { alarm: {} });
+    await call("POST", `${path}/resume`);
+    for (const target of [2, 3, 4]) t.same(await upstream.next(TARGET), { target });
+    t.match(await upstream.next("status/site/things/boiler/events/alarm"), {
+      alarm: {},
+    });
+  },
+);
 
-await test("a deletion takes back what upstream retained", async (t) => {
+await test("a deletion takes back what upstream retained", needs("mosquitto"), async (t) => {
   const { port } = await startMosquitto(t);
   const { call } = await startGateway(t);
   const upstream = await listen(t, port);
@@ -167,24 +161,12 @@ await test("a deletion takes back what upstream retained", async (t) => {
   t.same(await upstream.next(TARGET), { target: 1 });
   t.match(await upstream.next("status/site/things/boiler"), { id: "boiler" });
   await call("DELETE", "/site/things/boiler");
-  t.equal(
-    await upstream.next("status/site/things/boiler"),
-    "",
-    "the description",
-  );
+  t.equal(await upstream.next("status/site/things/boiler"), "", "the description");
   t.equal(await upstream.next(TARGET), "", "and the value");
   await call("PUT", "/site/things/last", BOILER);
   t.match(await upstream.next("status/site/things/last"), { id: "last" });
   const late = await listen(t, port);
-  t.match(
-    await late.next("status/site/things/last"),
-    { id: "last" },
-    "a late subscriber",
-  );
+  t.match(await late.next("status/site/things/last"), { id: "last" }, "a late subscriber");
   await upstream.client.publishAsync(TARGET, '"the next"', { qos: 1 });
-  t.equal(
-    await late.next(TARGET),
-    "the next",
-    "heard nothing of the other before",
-  );
+  t.equal(await late.next(TARGET), "the next", "heard nothing of the other before");
 });
