@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Line, Tally } from "./line.ts";
+import type { Arrived, Uplink } from "./uplink.ts";
 
 /** What came of it, by the counts of the clients and of the gateway. */
 export type Summary = {
@@ -16,6 +17,8 @@ export type Summary = {
   /** Accepted writes that the history does not have, or has too often. */
   readonly missing: number;
   readonly acknowledgementMs: { readonly p50: number; readonly p99: number };
+  /** `isEqual`: upstream has as many of each class as the history, each counted once. */
+  readonly uplink: Arrived & { readonly isEqual: boolean };
 };
 
 const description = z.object({
@@ -23,12 +26,16 @@ const description = z.object({
   broker: z.object({ refused: z.record(z.string(), z.number()) }),
 });
 
-/** To be called when nobody writes any more. */
-export async function summarise(line: Pick<Line, "call" | "elapsedS" | "tally">): Promise<Summary> {
+/** To be called when nobody writes any more. Waits for what is still on its way up. */
+export async function summarise(
+  line: Pick<Line, "call" | "elapsedS" | "tally">,
+  uplink: Pick<Uplink, "drain">,
+): Promise<Summary> {
   const seconds = Math.round(line.elapsedS() * 10) / 10;
   const { store, broker } = description.parse(await line.call("GET", "/gateway"));
   const { acknowledged: published, writtenByHttp, latenciesMs }: Tally = line.tally;
   const accepted = published - sumOf(broker.refused);
+  const arrived = await uplink.drain(sumOf(store.history));
   return {
     seconds,
     published,
@@ -38,11 +45,12 @@ export async function summarise(line: Pick<Line, "call" | "elapsedS" | "tally">)
     history: store.history,
     missing: accepted + writtenByHttp - sumOf(store.history),
     acknowledgementMs: { p50: percentile(latenciesMs, 50), p99: percentile(latenciesMs, 99) },
+    uplink: { ...arrived, isEqual: isSame(arrived.counts, store.history) },
   };
 }
 
 export function renderSummary(summary: Summary): string {
-  const { seconds, published, accepted, writtenByHttp, acknowledgementMs: ms } = summary;
+  const { seconds, published, accepted, writtenByHttp, acknowledgementMs: ms, uplink } = summary;
   const rows = [
     ["published", `${published}, all acknowledged`],
     ["accepted", `${accepted}`],
@@ -51,9 +59,19 @@ export function renderSummary(summary: Summary): string {
     ["history", `${sumOf(summary.history)} rows (${listOf(summary.history)})`],
     ["missing", `${summary.missing} of what was accepted`],
     ["on disk", `and acknowledged after ${ms.p50} ms (p50), ${ms.p99} ms (p99)`],
+    ["waited", `up to ${uplink.deepest} changes while the line upstream was cut`],
+    ["upstream", `${sumOf(uplink.counts)} (${listOf(uplink.counts)}), ${uplink.repeated} repeated`],
+    ["equal", uplink.isEqual ? "upstream has what the history has" : "NO: upstream differs"],
   ];
   const lines = rows.map(([name = "", text = ""]) => `  ${name.padEnd(11)}${text}\n`);
   return `\nIn ${seconds} s:\n${lines.join("")}`;
+}
+
+type Counts = Readonly<Record<string, number>>;
+
+function isSame(some: Counts, others: Counts): boolean {
+  const classes = [...Object.keys(some), ...Object.keys(others)];
+  return classes.every((name) => (some[name] ?? 0) === (others[name] ?? 0));
 }
 
 function sumOf(counts: Readonly<Record<string, number>>): number {

@@ -31,7 +31,8 @@ async function runDemo(t: Test, args: readonly string[], signal?: NodeJS.Signals
 type Said = { readonly who: string; readonly what: string };
 
 await test("the demo tells what happens, and nothing that was accepted is missing", async (t) => {
-  const { code, stdout, stderr, left } = await runDemo(t, ["--seconds", "3", "--json"]);
+  const args = ["--seconds", "3", "--cut-seconds", "3", "--json"];
+  const { code, stdout, stderr, left } = await runDemo(t, args);
   t.same({ code, stderr, left }, { code: 0, stderr: "", left: [] }, "its store is gone, too");
   const lines = stdout.trimEnd().split("\n");
   const { summary } = JSON.parse(lines.pop() ?? "") as { summary: Summary };
@@ -40,6 +41,10 @@ await test("the demo tells what happens, and nothing that was accepted is missin
     const has = said.some((each) => each.who === who && each.what.startsWith(what));
     t.ok(has, `${who} ${what}`);
   };
+  const waiting = said
+    .filter(({ who }) => who === "uplink")
+    .map(({ what }) => /^is (\w+): (\d+) changes wait/.exec(what) ?? [])
+    .flatMap(([, state, rows]) => (rows === undefined ? [] : [{ state, rows: Number(rows) }]));
   happened("oven", "temperature is ");
   happened("oven", "EVENT overheated: ");
   happened("operator", "sets the conveyor to ");
@@ -59,6 +64,17 @@ await test("the demo tells what happens, and nothing that was accepted is missin
   t.ok(summary.accepted > 20, "the line works");
   const { p50, p99 } = summary.acknowledgementMs;
   t.ok(p50 > 0 && p50 <= p99);
+
+  happened("operator", "PUT /gateway/uplinks/cloud ");
+  happened("uplink", "LOSES ITS LINE for 3 s");
+  const [first, second] = waiting.filter(({ state }) => state === "connecting");
+  t.ok((first?.rows ?? 0) < (second?.rows ?? 0), "the backlog grows while the line is cut");
+  t.same(waiting.at(-1), { state: "connected", rows: 0 }, "and drains when it is back");
+  t.ok(summary.uplink.deepest >= (second?.rows ?? 0));
+  t.equal(summary.uplink.isEqual, true);
+  const upstream = Object.entries(summary.uplink.counts);
+  const history = Object.entries(summary.history).filter(([, rows]) => rows > 0);
+  t.same(upstream.sort(), history.sort(), "upstream has what the history has");
 });
 
 await test("the demo ends in order when it is told to", async (t) => {
@@ -70,7 +86,14 @@ await test("the demo ends in order when it is told to", async (t) => {
 });
 
 await test("the demo says how it is used", async (t) => {
-  for (const args of [["--second", "3"], ["--seconds", "0"], ["--seconds", "soon"], ["3"]]) {
+  const cuts = [["--cut-seconds=-1"], ["--cut-seconds", "long"]];
+  for (const args of [
+    ["--second", "3"],
+    ["--seconds", "0"],
+    ["--seconds", "soon"],
+    ["3"],
+    ...cuts,
+  ]) {
     const { code, stdout, stderr } = await runDemo(t, args);
     t.match({ code, stdout, stderr }, { code: 64, stdout: "", stderr: /^Usage: npm run demo/ });
   }
