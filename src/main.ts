@@ -79,11 +79,8 @@ function parseCommand(args: readonly string[]): Command | undefined {
 /** Runs the gateway until something ends it; resolves after the ordered stop. */
 async function run(config: Config, env: NodeJS.ProcessEnv): Promise<ExitCode> {
   const clock = systemClock(config.clock.trust);
-  const log = openLog({
-    level: config.log.level,
-    clock,
-    forJournal: isJournalStream(env, 1),
-  });
+  const to = { clock, forJournal: isJournalStream(env, 1) };
+  const log = openLog({ ...to, level: config.log.level });
   const end = awaitEnd(log);
   const notifier = openNotifier({ env, pid: process.pid, clock, log });
   // The timers of the clock keep no process alive: without a listener yet it would just end.
@@ -107,7 +104,8 @@ async function run(config: Config, env: NodeJS.ProcessEnv): Promise<ExitCode> {
         end.because(exitCodeOf(error));
       },
     });
-    announceReady(gateway, log, env);
+    // Whoever started us waits for this record, whatever is to be logged besides.
+    announceReady(gateway, openLog({ ...to, level: "info" }), env);
     await notifier.ready(gateway);
     const code = await end.code;
     return await stop(gateway, notifier, log, code);

@@ -85,6 +85,16 @@ await test("a token that was given is not shown", async (t) => {
   t.notMatch(stdout + stderr, /slu_/);
 });
 
+await test("the ready record is written whatever log.level is, and nothing else below it", async (t) => {
+  const env = { ...daemonEnvironment(t), SLUICE_BOOTSTRAP__ADMIN_TOKEN: TOKEN };
+  const daemon = new Daemon(t, [], { ...env, SLUICE_LOG__LEVEL: "error" });
+  await daemon.ready;
+  daemon.signal("SIGTERM");
+  const { code, stdout } = await daemon.ended;
+  t.equal(code, 0);
+  t.equal(stdout.trimEnd().split("\n").length, 1);
+});
+
 await test("a port in use ends the start with 75", async (t) => {
   const other = createServer().listen(0, "127.0.0.1");
   await once(other, "listening");
