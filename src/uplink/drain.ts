@@ -203,10 +203,10 @@ export class Drain {
     // The next line sends it again.
     if (failure instanceof LineFailure) return;
     stream.inFlight -= 1;
-    unit.settled += 1;
     if (failure !== undefined) {
       const cause = failure.code === undefined ? "too-large" : NEVER[failure.code];
       if (cause === undefined) {
+        // It stays unsettled, and so is the first that the next line sends.
         this.halt();
         const words = `${failure.message}, to publish to ${message.topic}`;
         this.#deps.onRefused(new LineFailure("refused", words, { cause: failure }));
@@ -214,6 +214,7 @@ export class Drain {
       }
       this.#giveUp(unit, cause);
     }
+    unit.settled += 1;
     this.#advance(stream);
     this.#pump();
   }

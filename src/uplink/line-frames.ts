@@ -148,20 +148,15 @@ export class PacketReader {
 
   #decode(frame: Buffer, headerBytes: number): Incoming {
     const type = (frame[0] ?? 0) >> 4;
-    if (type === TYPE.puback && frame.length === 4 && frame[0] === 0x40) {
-      const packetId = frame.readUInt16BE(2);
-      if (packetId > 0) return { kind: "puback", packetId, reasonCode: 0 };
-    }
+    const puback = plainPuback(frame, this.#protocol);
+    if (puback !== undefined) return puback;
     const wrong = this.#faultOf(frame, type, headerBytes);
     if (wrong !== undefined) return { kind: "fault", detail: wrong };
     const packet = this.#parse(frame);
     if (packet instanceof Error) return { kind: "fault", detail: packet.message };
     const detail = faultOfParsed(packet);
     if (detail !== undefined) return { kind: "fault", detail };
-    if (packet.cmd !== "puback" || packet.properties !== undefined) {
-      return { kind: "packet", packet };
-    }
-    return { kind: "puback", packetId: packet.messageId ?? 0, reasonCode: packet.reasonCode ?? 0 };
+    return { kind: "packet", packet };
   }
 
   #parse(frame: Buffer): Packet | Error {
@@ -187,11 +182,27 @@ export class PacketReader {
   }
 }
 
+/** A PUBACK without properties, which comes for each message there is. */
+function plainPuback(frame: Buffer, protocol: 4 | 5): Incoming | undefined {
+  if (frame[0] !== 0x40 || frame.length > 6) return undefined;
+  const packetId = frame.length < 4 ? 0 : frame.readUInt16BE(2);
+  if (packetId === 0) return undefined;
+  if (frame.length === 4) return { kind: "puback", packetId, reasonCode: 0 };
+  if (protocol === 4) return undefined;
+  // MQTT 5 §3.4.2: a reason code, and perhaps that there are no properties.
+  const reasonCode = frame[4] ?? 0;
+  const isKnown = reasonCode === 0 || reasonCode === NO_MATCHING_SUBSCRIBERS;
+  if (!isKnown || (frame[5] ?? 0) !== 0) return undefined;
+  return { kind: "puback", packetId, reasonCode };
+}
+
+const NO_MATCHING_SUBSCRIBERS = 0x10;
+
 function errorOf(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
-const TYPE = { publish: 3, puback: 4 } as const;
+const TYPE = { publish: 3 } as const;
 
 const FROM_BROKER: Readonly<Record<number, string>> = {
   2: "CONNACK",
