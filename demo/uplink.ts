@@ -37,11 +37,11 @@ export async function openUplink(
   wire: UpstreamLine,
 ): Promise<Uplink> {
   const arrivals = await countArrivals(upstream);
-  const url = `mqtt://127.0.0.1:${wire.port}`;
   // A broker of MQTT 3.1.1 passes no ids on; then each message says its own.
   const plain = upstream.protocol === 5 ? {} : { protocol: 4, envelope: "cloudevents" };
-  line.say("operator", `PUT ${PATH} {"url": "${url}", "shape": "mirror"}: ${upstream.name}`);
-  await line.call("PUT", PATH, { url, shape: "mirror", ...plain });
+  const settings = { url: `mqtt://127.0.0.1:${wire.port}`, shape: "mirror", ...plain };
+  line.say("operator", `PUT ${PATH} ${JSON.stringify(settings)}, which is ${upstream.name}`);
+  await line.call("PUT", PATH, settings);
   const gauge = makeGauge(line);
   return {
     loseLine: async (seconds) => {
@@ -84,7 +84,7 @@ function makeGauge(line: Line) {
   };
   const tell = async (): Promise<void> => {
     const { state, depth, full_in_s: fullS } = await read();
-    const full = fullS === null ? "never full" : `full in ${Math.round(fullS / 360) / 10} h`;
+    const full = fullS === null ? "not filling up" : `full in ${Math.round(fullS / 360) / 10} h`;
     const bytes = `${Math.round(depth.bytes / 100) / 10} kB`;
     line.say("uplink", `is ${state}: ${depth.rows} changes wait, ${bytes}, ${full}`);
   };

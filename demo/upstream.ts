@@ -36,10 +36,10 @@ async function startMosquitto(): Promise<Upstream | undefined> {
     // Debian keeps it where users do not look.
     env: { PATH: `${processEnvironment()["PATH"] ?? ""}:/usr/sbin` },
   });
-  // A program that is not there closes its pipes, too: without "ended" nothing would wait for it.
-  const ended = new Promise<void>((resolve) => {
-    child.once("exit", () => resolve());
-    child.once("error", () => resolve());
+  // A program that is not there has no "exit".
+  const wasInstalled = new Promise<boolean>((resolve) => {
+    child.once("exit", () => resolve(true));
+    child.once("error", () => resolve(false));
   });
   const endNow = (): void => {
     child.kill("SIGKILL");
@@ -48,7 +48,7 @@ async function startMosquitto(): Promise<Upstream | undefined> {
   process.once("exit", endNow);
   const stop = async (): Promise<void> => {
     child.kill("SIGTERM");
-    await ended;
+    await wasInstalled;
     process.off("exit", endNow);
     await rm(folder, { recursive: true });
   };
@@ -60,7 +60,7 @@ async function startMosquitto(): Promise<Upstream | undefined> {
     return { name: "mosquitto", port, protocol: 5, stop };
   }
   await stop();
-  if (said.length > 0) throw new Error(`mosquitto did not start:\n${said.join("\n")}`);
+  if (await wasInstalled) throw new Error(`mosquitto did not start:\n${said.join("\n")}`);
   return undefined;
 }
 
