@@ -155,17 +155,21 @@ export class Down {
   /** Takes a message of the line. `acknowledge` is called once, or never. */
   take(message: DownMessage, acknowledge: () => void): void {
     if (this.#isStopped) return;
-    const now = this.#deps.interactions.clock.monotonicMs();
-    this.#ages.heard();
-    this.#ages.taken(now - this.#lastMs);
-    this.#lastMs = now;
     // The first ones may come with the answer to the CONNECT, before the line is called open.
+    if (this.#isOpen) this.#hear();
     const mustWait = !this.#isOpen || this.#held.length > 0;
     if (mustWait || this.#deps.interactions.store.writability.refusal !== undefined) {
       this.#held.push({ message, acknowledge });
     } else {
       this.#takeNow({ message, acknowledge });
     }
+  }
+
+  #hear(): void {
+    const now = this.#deps.interactions.clock.monotonicMs();
+    this.#ages.heard();
+    this.#ages.taken(now - this.#lastMs);
+    this.#lastMs = now;
   }
 
   get #isPeer(): boolean {

@@ -330,4 +330,13 @@ await test("what comes with the answer to the CONNECT waits until the line is op
   t.equal(await takeAll(site, message(`${T}/properties/target`, { target: 1 })), 0);
   site.down.lineOpened({ sessionPresent: true });
   t.equal(valueOf(site, "target"), 1);
+  site.down.lineClosed();
+  site.harness.clock.advance(60_000);
+  await takeAll(site, message(`${T}/actions/stop`, { stop: { timeout: 30 } }));
+  site.down.lineOpened({ sessionPresent: true });
+  t.equal(
+    site.deps.store.requests.countUnfinishedOf(site.thing.number),
+    0,
+    "and is as old as the line was away",
+  );
 });

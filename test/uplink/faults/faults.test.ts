@@ -1,0 +1,36 @@
+import { spawnSync } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { parseArgs } from "node:util";
+import { test, type Test } from "tap";
+import { runRounds } from "./run.ts";
+
+// npm run test:uplink -- --rounds 200 --seed 4711
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    seed: { type: "string" },
+    life: { type: "string", default: "600" },
+  },
+});
+const rounds = Number(values.rounds);
+const seed = Number(values.seed ?? randomInt(2 ** 32));
+const lifeMsMax = Number(values.life);
+const timeout = 100_000 + rounds * (10_000 + 2 * lifeMsMax);
+
+const hasMosquitto = spawnSync("mosquitto", ["-h"]).error === undefined;
+const skip = hasMosquitto || process.env["CI"] !== undefined ? false : "not installed: mosquitto";
+
+await test(
+  `over ${rounds} bad lines and kills upstream gets everything, and is obeyed once (seed ${seed})`,
+  { timeout, skip },
+  survives,
+);
+
+async function survives(t: Test): Promise<void> {
+  t.comment(`again: npm run test:uplink -- --rounds ${rounds} --seed ${seed}`);
+  const { faults, ...counts } = await runRounds(t, { rounds, seed, lifeMsMax });
+  t.comment(JSON.stringify(counts));
+  t.same(faults.slice(0, 20), []);
+  t.ok(counts.kills > 0, "the gateway was killed");
+  t.ok(counts.written > rounds * 5, "devices had something to say");
+}
