@@ -20,10 +20,14 @@ const firstOf = (rows: readonly (readonly string[])[]): readonly string[] =>
 const unique = (items: readonly string[]): readonly string[] => [...new Set(items)].sort();
 
 /** Every topic the code can spell, with placeholders for names. */
+/** Said upstream only: they stand in docs/uplink.md. */
+const UPSTREAM_ONLY: readonly string[] = ["gatewayStatusTopic", "gapsTopic"];
+
 function spelledTopics(): readonly string[] {
   const thing: topics.NamedThing = { account: "{account}", id: "{thing}" };
   return Object.entries(topics)
     .filter(([name]) => name.endsWith("Topic") && !name.startsWith("parse"))
+    .filter(([name]) => !UPSTREAM_ONLY.includes(name))
     .map(([name, build]) => {
       const [, affordance = ""] = /^(property|action|event)(?=[A-Z])/.exec(name) ?? [];
       return (build as (of: topics.NamedThing, affordance: string) => string)(
