@@ -29,6 +29,8 @@ export const UPLINK_LIMITS = {
   outboxPagesMax: 16,
   /** Rows of the log looked at for one page: where little of it is owed, a page may stay empty. */
   outboxScannedRowsMax: 10_000,
+  /** Changes of one batch that get their numbers in it: more would hold up whoever waits for it. */
+  outboxFreshMax: 32,
   /** Parts of the log that an uplink reads apart: each outage leaves one until it is sent. */
   outboxPartsMax: 16,
   /** Ranges of the log that an outbox passes over, per class: a full one has a few. */

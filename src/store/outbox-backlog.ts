@@ -2,14 +2,13 @@ import type { Clock } from "../clock.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import type { Added, ChangeLog, RecordedChange } from "./changes.ts";
 import type { Commit } from "./commit.ts";
-import type { Database } from "./database.ts";
 import type { Found as StoreLoss } from "./gap-search.ts";
 import { CHANGE_CLASSES, changeKey, type ChangeClass } from "./keys.ts";
 import { OutboxBounds } from "./outbox-bounds.ts";
 import { NO_LOSS, plus, type DropRanges, type Loss } from "./outbox-drops.ts";
 import type { DropCause, OutboxStream } from "./outbox-items.ts";
 import type { LossLedger } from "./outbox-ledger.ts";
-import { ClassSteps } from "./outbox-log.ts";
+import { oldestRows, type RowStep } from "./outbox-log.ts";
 import type { Numbers } from "./outbox-numbers.ts";
 import {
   isIn,
@@ -23,12 +22,12 @@ import {
 import type { Lost, Place } from "./outbox-place.ts";
 import {
   isOwedChange,
+  judge,
   readable,
   readPart,
   type Found,
   type ReaderDeps,
   type Reading,
-  type RowStep,
   type View,
 } from "./outbox-reader.ts";
 import { isAtEnd, readSnapshot, type SnapshotPlace } from "./outbox-snapshot.ts";
@@ -56,6 +55,9 @@ export class Backlog {
   /** Rows that were deleted while a part of the log is read. */
   #gone: Set<string> | undefined;
   #isDropsDirty = false;
+  /** What the open batch adds, and the last sequence before it. */
+  #fresh: { readonly of: ChangeClass; readonly sequence: number }[] = [];
+  #freshAfter: number;
 
   constructor(
     deps: BacklogDeps,
@@ -72,6 +74,7 @@ export class Backlog {
     this.#drops = drops;
     this.#lost = place.lost;
     this.#oldestAt = place.oldestAt;
+    this.#freshAfter = deps.changes.sequence;
     this.bounds = new OutboxBounds(view.bounds, place.pending, place.closed);
   }
 
@@ -147,6 +150,7 @@ export class Backlog {
     }
     if (this.bounds.isEmpty) this.#oldestAt = at;
     this.bounds.add(of, bytes);
+    if (this.#fresh.length <= FIXED_LIMITS.outboxFreshMax) this.#fresh.push({ of, sequence });
     return true;
   }
 
@@ -187,6 +191,33 @@ export class Backlog {
     if (part === undefined || (stream === "backlog" && part === last)) return undefined;
     const through = Math.min(part.through, this.#deps.acknowledgedSequence());
     return through > part.after ? { after: part.after, through } : undefined;
+  }
+
+  /**
+   * What the open batch adds to the log, if that is little and all before it has been read: to be asked
+   * once for each batch, before it is closed.
+   */
+  takeFresh(): { readonly part: Part; readonly reading: Reading } | undefined {
+    const [fresh, after] = [this.#fresh, this.#freshAfter];
+    const through = this.#deps.changes.sequence;
+    this.#fresh = [];
+    this.#freshAfter = through;
+    const isHead = this.#parts.at(-1)?.after === after && !this.#drops.reach(after);
+    if (!isHead || fresh.length === 0 || fresh.length > FIXED_LIMITS.outboxFreshMax)
+      return undefined;
+    const found = fresh.flatMap(({ of, sequence }): readonly Found[] => {
+      const key = changeKey(of, sequence);
+      const row = this.#deps.commit.read(key);
+      if (row === undefined) return [];
+      const judged = judge(this.#deps, this.#view, { kind: "row", of, sequence, key, row });
+      return judged === undefined ? [] : [judged];
+    });
+    return { part: { after, through }, reading: { found, through } };
+  }
+
+  /** Nothing is left to read but what is new. */
+  get isOnePart(): boolean {
+    return this.#parts.length === 1 && !this.hasSnapshot;
   }
 
   /** Nothing else is read meanwhile. */
@@ -354,28 +385,4 @@ function presentValues({ properties }: BacklogDeps, change: RecordedChange): num
   return Object.keys(change.values).filter((name) => {
     return properties.get(change.thing, name)?.sequence === change.sequence;
   }).length;
-}
-
-/** The oldest rows of a class that are not passed over, and the part that they are of. */
-async function oldestRows(
-  database: Database,
-  of: ChangeClass,
-  parts: Parts,
-  drops: DropRanges,
-  acknowledged: number,
-): Promise<{ readonly part: Part; readonly rows: readonly RowStep[] } | undefined> {
-  for (const part of parts) {
-    const through = Math.min(part.through, acknowledged);
-    const steps = new ClassSteps(database, of, { ...part, through }, drops);
-    const rows: RowStep[] = [];
-    while (rows.length === 0 && (steps.isDry || steps.head !== undefined)) {
-      if (steps.head === undefined) await steps.fetch();
-      for (let step = steps.head; step !== undefined; step = steps.head) {
-        if (step.kind === "row") rows.push(step);
-        steps.skip();
-      }
-    }
-    if (rows.length > 0) return { part, rows };
-  }
-  return undefined;
 }

@@ -5,6 +5,8 @@ export class OutboxBell {
   readonly #commit: Commit;
   readonly #listeners = new Set<() => void>();
   #isAwaited = true;
+  #isRingDue = false;
+  #hasTaker = false;
 
   constructor(commit: Commit) {
     this.#commit = commit;
@@ -19,6 +21,18 @@ export class OutboxBell {
   /** Somebody had less than was asked for. */
   await(): void {
     this.#isAwaited = true;
+    this.#hasTaker = true;
+  }
+
+  /** Nobody has asked yet, and whoever will wants to know. */
+  reset(): void {
+    this.#isAwaited = true;
+    this.#hasTaker = false;
+  }
+
+  /** Somebody had less than was asked for, and has not been told that there may be more. */
+  get isHeard(): boolean {
+    return this.#hasTaker && (this.#isAwaited || this.#isRingDue);
   }
 
   /** There may be more now; told behind the present turn. */
@@ -32,7 +46,12 @@ export class OutboxBell {
   ringWhenWritten(): void {
     if (!this.#isAwaited) return;
     this.#isAwaited = false;
-    this.#commit.settled(() => this.#tell());
+    this.#isRingDue = true;
+    this.#commit.settled(() => {
+      this.#isRingDue = false;
+      // Behind whatever else comes of the batch.
+      queueMicrotask(() => this.#tell());
+    });
   }
 
   #tell(): void {

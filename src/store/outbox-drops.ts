@@ -94,6 +94,11 @@ export class DropRanges {
     return this.#ranges[of].some(({ from, to }) => sequence >= from && sequence <= to);
   }
 
+  /** Whether something behind a sequence is passed over. */
+  reach(sequence: number): boolean {
+    return CHANGE_CLASSES.some((of) => (this.#ranges[of].at(-1)?.to ?? 0) > sequence);
+  }
+
   /** The last range that ends before a sequence. */
   before(of: ChangeClass, sequence: number): DropRange | undefined {
     return this.#ranges[of].findLast(({ to }) => to < sequence);

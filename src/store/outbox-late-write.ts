@@ -1,7 +1,10 @@
 import type { CancelTimer, Clock } from "../clock.ts";
 
-/** What is not worth a batch of its own is written with the next one, or this much later. */
-const WITHIN_MS = 1_000;
+/**
+ * What is not worth a batch of its own is written with the next one, or this much later: after a crash
+ * what was acknowledged in that time is sent again.
+ */
+const WITHIN_MS = 5_000;
 
 /** Knows whether something waits to be written, and has it written in time. */
 export class LateWrite {

@@ -1,12 +1,14 @@
 import type { Database } from "./database.ts";
 import { CHANGE_CLASSES, changesOfClass, sequenceOfChangeKey, type ChangeClass } from "./keys.ts";
 import type { DropRange, DropRanges } from "./outbox-drops.ts";
-import type { Part } from "./outbox-parts.ts";
+import type { Part, Parts } from "./outbox-parts.ts";
 
 /** What stands in the log in the order of sequences: a row, or rows that are passed over. */
 export type Step = { readonly of: ChangeClass; readonly sequence: number } & (
   { readonly kind: "row"; readonly key: string; readonly row: string } | { readonly kind: "passed" }
 );
+
+export type RowStep = Step & { readonly kind: "row" };
 
 /** Rows of one class read at once: a page has some, and they may be large. */
 const CHUNK = 128;
@@ -96,4 +98,28 @@ export class Steps {
     first?.skip();
     return step;
   }
+}
+
+/** The oldest rows of a class that are not passed over, and the part that they are of. */
+export async function oldestRows(
+  database: Database,
+  of: ChangeClass,
+  parts: Parts,
+  drops: DropRanges,
+  acknowledged: number,
+): Promise<{ readonly part: Part; readonly rows: readonly RowStep[] } | undefined> {
+  for (const part of parts) {
+    const through = Math.min(part.through, acknowledged);
+    const steps = new ClassSteps(database, of, { ...part, through }, drops);
+    const rows: RowStep[] = [];
+    while (rows.length === 0 && (steps.isDry || steps.head !== undefined)) {
+      if (steps.head === undefined) await steps.fetch();
+      for (let step = steps.head; step !== undefined; step = steps.head) {
+        if (step.kind === "row") rows.push(step);
+        steps.skip();
+      }
+    }
+    if (rows.length > 0) return { part, rows };
+  }
+  return undefined;
 }

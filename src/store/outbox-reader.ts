@@ -7,7 +7,7 @@ import type { ChangeClass } from "./keys.ts";
 import { changeContent, presentPart, type Content } from "./outbox-content.ts";
 import type { DropRanges, Loss } from "./outbox-drops.ts";
 import type { DropCause } from "./outbox-items.ts";
-import { Steps, type Step } from "./outbox-log.ts";
+import { Steps, type RowStep } from "./outbox-log.ts";
 import type { Part } from "./outbox-parts.ts";
 import type { Owable, OutboxTerms, Subject } from "./outbox-terms.ts";
 import type { PropertyStates } from "./properties.ts";
@@ -77,10 +77,8 @@ export async function readPart(
   return { found, through: part.through };
 }
 
-export type RowStep = Step & { readonly kind: "row" };
-
-/** `undefined`: it is not owed. */
-function judge(deps: ReaderDeps, view: View, step: RowStep): Found | undefined {
+/** What a row is to an uplink; `undefined`: it is not owed. */
+export function judge(deps: ReaderDeps, view: View, step: RowStep): Found | undefined {
   const { of, key, row } = step;
   const change = readable(deps.database, step);
   if (change === undefined) return undefined;

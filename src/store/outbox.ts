@@ -1,25 +1,20 @@
-import { FIXED_LIMITS } from "../limits.ts";
 import type { Added } from "./changes.ts";
 import type { Found as StoreLoss } from "./gap-search.ts";
 import { CHANGE_CLASSES, changeKey, outboxKey, type ChangeClass } from "./keys.ts";
 import type { Now, OutboxAges } from "./outbox-ages.ts";
 import { Backlog, type BacklogDeps } from "./outbox-backlog.ts";
-import { OutboxBell } from "./outbox-bell.ts";
 import { classOf, isPresent } from "./outbox-content.ts";
-import { hydratePage, type Vanished } from "./outbox-hydrate.ts";
 import type { Owed, OutboxStream } from "./outbox-items.ts";
 import type { LossLedger } from "./outbox-ledger.ts";
 import { LateWrite } from "./outbox-late-write.ts";
-import { Numbers } from "./outbox-numbers.ts";
 import type { Held } from "./outbox-open.ts";
-import type { OutboxPages, Page, PageItem } from "./outbox-pages.ts";
+import { OutboxPager } from "./outbox-pager.ts";
+import type { OutboxPages, PageItem } from "./outbox-pages.ts";
 import { plusAmounts, type Place } from "./outbox-place.ts";
-import { OutboxQueues } from "./outbox-queues.ts";
 import { OutboxRates } from "./outbox-rates.ts";
 import type { View } from "./outbox-reader.ts";
 import { outboxState, type OutboxState } from "./outbox-state.ts";
 import type { OutboxTerms, Owable, Subject } from "./outbox-terms.ts";
-import { Turns } from "./outbox-turns.ts";
 import type { UplinkMemory } from "./uplink-memory.ts";
 import type { Uplink } from "./uplinks.ts";
 
@@ -30,13 +25,9 @@ export type OutboxDeps = BacklogDeps & {
   readonly bytesMax: () => number;
 };
 
-/** So many items have numbers before they are asked for. */
-const AHEAD = FIXED_LIMITS.outboxPageItemsMax / 2;
-
 /**
- * What one uplink owes: a place in the log of changes. What is next gets numbers of the uplink's own, a
- * page at a time; a page is on disk before any of it is handed out, so that a number always means the
- * same.
+ * What one uplink owes: a place in the log of changes, and pages of what comes next, with numbers of the
+ * uplink's own.
  */
 export class Outbox {
   readonly memory: UplinkMemory;
@@ -46,15 +37,11 @@ export class Outbox {
   readonly #backlog: Backlog;
   readonly #ages: OutboxAges;
   readonly #rates = new OutboxRates();
-  readonly #queues = new OutboxQueues();
-  readonly #bell: OutboxBell;
-  readonly #turns = new Turns();
+  readonly #pager: OutboxPager;
   readonly #lateWrite: LateWrite;
   #uplink: Uplink;
   #terms: OutboxTerms;
-  #next: number;
-  /** Counts the lines. What came before this sequence was there before the line. */
-  #line = 0;
+  /** What came before this sequence was there before the line. */
   #backlogThrough: number;
   #counts = { added: 0, acknowledged: 0 };
   #ackedAtMonotonicMs: number | undefined;
@@ -65,15 +52,16 @@ export class Outbox {
     this.#deps = deps;
     this.#uplink = uplink;
     this.#terms = terms;
-    this.#bell = new OutboxBell(deps.commit);
     this.#lateWrite = new LateWrite(deps.clock, () => this.write());
     this.memory = held.memory;
     this.#ledger = held.ledger;
     this.#pages = held.pages;
     this.#ages = held.ages;
-    this.#next = held.place.next;
     this.#backlogThrough = deps.changes.sequence;
     this.#backlog = new Backlog(deps, this.#ledger, this.#view, held);
+    const { pages, ledger } = held;
+    const own = { backlog: this.#backlog, lateWrite: this.#lateWrite };
+    this.#pager = new OutboxPager({ deps, pages, ledger, ...own, next: held.place.next });
     this.rewind();
   }
 
@@ -101,17 +89,7 @@ export class Outbox {
    * @throws GatewayError `storage-failed` while the database cannot be read.
    */
   async take(stream: OutboxStream, most: number): Promise<readonly Owed[]> {
-    const line = this.#line;
-    let items = this.#queues.take(stream, most);
-    if (items.length === 0) {
-      await this.#fill(stream);
-      // Whoever asked for it has no line any more.
-      if (line !== this.#line) return [];
-      items = this.#queues.take(stream, most);
-    }
-    if (items.length < most) this.#awaitMore();
-    // A fault of the disk is met by whoever waits for what it hides.
-    if (this.#queues.lengthOf(stream) < AHEAD) void this.#build(stream, AHEAD).catch(ignore);
+    const items = await this.#pager.take(stream, most);
     return items.flatMap((item) => this.#owed(item));
   }
 
@@ -123,7 +101,7 @@ export class Outbox {
     this.#counts.acknowledged += 1;
     this.#ackedAtMonotonicMs = this.#deps.clock.monotonicMs();
     this.#lateWrite.request();
-    if (item.page.unacknowledged === 0) this.#bell.ring();
+    if (item.page.unacknowledged === 0) this.#pager.bell.ring();
   }
 
   /** It can never be delivered: in its place a gap record is owed, with the same number. */
@@ -136,15 +114,7 @@ export class Outbox {
       this.acknowledge(seq);
       return;
     }
-    this.#replace(item, { class: classOf(content.item), cause, at: content.at });
-    this.#pages.put(item.page);
-    this.#lateWrite.mark();
-    void this.#written().then((isWritten) => {
-      if (!isWritten) return;
-      this.#pages.showGap(item);
-      this.#queues.add([item]);
-      this.#bell.ring();
-    });
+    this.#pager.giveUp(item, { class: classOf(content.item), cause, at: content.at });
   }
 
   /**
@@ -152,17 +122,15 @@ export class Outbox {
    * is backlog. Call it before the first `take` of each line.
    */
   rewind(): void {
-    this.#line += 1;
     this.#backlogThrough = this.#deps.changes.sequence;
     if (this.#terms.order === "live-first") this.#backlog.split(this.#backlogThrough);
-    this.#queues.restart(this.#pages.pages);
-    this.#bell.await();
+    this.#pager.rewind();
     this.#lateWrite.request();
   }
 
   /** Calls back when something may be owed that was not; returns what ends that. */
   onOwed(callback: () => void): () => void {
-    return this.#bell.listen(callback);
+    return this.#pager.bell.listen(callback);
   }
 
   /** Whether a change is owed and not acknowledged. */
@@ -177,7 +145,7 @@ export class Outbox {
     this.#lateWrite.mark();
     if (!this.#backlog.add(added, subject)) return;
     this.#counts.added += 1;
-    this.#bell.ringWhenWritten();
+    this.#pager.bell.ringWhenWritten();
     // The next look tells of a fault.
     if (this.#backlog.isTooMuch(added.class)) void this.#relieve().catch(ignore);
   }
@@ -192,7 +160,7 @@ export class Outbox {
   lose(loss: StoreLoss): void {
     this.#backlog.lose(loss);
     this.#lateWrite.request();
-    this.#bell.ring();
+    this.#pager.bell.ring();
   }
 
   /** The first sequence of a class that the log has to keep; `Infinity`: it need not keep any. */
@@ -205,9 +173,9 @@ export class Outbox {
     this.#uplink = uplink;
     this.#terms = terms;
     this.#backlog.setView(this.#view, this.#deps.bytesMax());
-    if (terms.order === "strict") this.#queues.join(this.#pages.pages);
+    if (terms.order === "strict") this.#pager.join();
     this.#lateWrite.request();
-    this.#bell.ring();
+    this.#pager.bell.ring();
   }
 
   /** Looks at rates, ages and bounds: to be called now and then. Resolves when it is within them. */
@@ -225,6 +193,8 @@ export class Outbox {
 
   /** Puts what has changed into the open batch. */
   write(): void {
+    if (this.#lateWrite.isClosed) return;
+    this.#pager.numberFresh(this.#terms.order === "live-first");
     if (!this.#lateWrite.take()) return;
     const { commit } = this.#deps;
     const { number } = this.#uplink;
@@ -252,7 +222,7 @@ export class Outbox {
     }
     this.#ledger.erase();
     this.#pages.erase();
-    this.#queues.restart([]);
+    this.#pager.close();
     this.memory.erase();
   }
 
@@ -262,12 +232,12 @@ export class Outbox {
   }
 
   get #placeRow(): Place {
-    return { ...this.#backlog.place, next: this.#next, acknowledged: this.#ackedSeq };
+    return { ...this.#backlog.place, next: this.#pager.next, acknowledged: this.#ackedSeq };
   }
 
   get #ackedSeq(): number {
     const first = this.#pages.first;
-    if (first === undefined) return this.#next - 1;
+    if (first === undefined) return this.#pager.next - 1;
     const { ref, seq } = first;
     return (typeof ref === "object" && "gap" in ref ? ref.gap.from : seq) - 1;
   }
@@ -288,73 +258,6 @@ export class Outbox {
     return [{ seq, id, at, item, bytes, isBacklog, isPresent: isPresent(this.#deps, item) }];
   }
 
-  /** Makes sure that something can be taken, if anything is owed. */
-  async #fill(stream: OutboxStream): Promise<void> {
-    const first = this.#queues.first(stream);
-    if (first === undefined) await this.#build(stream, 1);
-    else await this.#turns.take(async () => this.#hydrate(first.page));
-  }
-
-  /** Gives the next items of a stream their numbers, until so many can be taken. */
-  async #build(stream: OutboxStream, wanted: number): Promise<void> {
-    const isLive = stream === "live";
-    await this.#turns.take(async () => {
-      while (
-        !this.#lateWrite.isClosed &&
-        this.#queues.lengthOf(stream) < wanted &&
-        this.#pages.countOf(isLive) < FIXED_LIMITS.outboxPagesMax
-      ) {
-        if (!(await this.#number(stream))) return;
-      }
-    });
-  }
-
-  /** One page. @returns whether there was anything to read. */
-  async #number(stream: OutboxStream): Promise<boolean> {
-    const line = this.#line;
-    const backlog = this.#backlog;
-    const part = backlog.partOf(stream);
-    const isSnapshot = stream !== "live" && backlog.hasSnapshot;
-    if (part === undefined && !isSnapshot && !backlog.hasLost) return false;
-    const reading = isSnapshot || part === undefined ? undefined : await backlog.read(part);
-    if (this.#lateWrite.isClosed) return false;
-    // From here to the end of the page's row all is in one batch.
-    const numbers = new Numbers(this.#deps.ids, this.#next, (part?.after ?? 0) + 1);
-    if (reading === undefined || part === undefined) backlog.numberSnapshot(numbers);
-    else backlog.number(reading, part, numbers);
-    const { items, next } = numbers.end();
-    this.#next = next;
-    this.#lateWrite.request();
-    if (items.length === 0) return true;
-    const page = this.#pages.add(stream === "live" && line === this.#line, items);
-    page.isSettled = await this.#written();
-    if (page.isSettled) this.#queues.add(page.items);
-    this.#bell.ring();
-    return true;
-  }
-
-  async #hydrate(page: Page): Promise<void> {
-    // What stands for a gap since a moment ago has to be on disk before it is shown.
-    await this.#written();
-    const vanished = await hydratePage(this.#deps, page);
-    for (const { item, vanished: what } of vanished) this.#replace(item, what);
-    if (vanished.length === 0 || this.#lateWrite.isClosed) return;
-    this.#pages.put(page);
-    this.#lateWrite.request();
-    await this.#written();
-    for (const { item } of vanished) this.#pages.showGap(item);
-  }
-
-  /** A gap is owed in the place of an item. */
-  #replace(item: PageItem, { class: of, cause, at }: Vanished): void {
-    const { seq, content, page } = item;
-    const since = at === 0 ? (page.items.find((other) => other.content)?.content?.at ?? 0) : at;
-    const times = { since, until: since };
-    this.#ledger.add(of, cause, { count: 1, bytes: content?.bytes ?? 0, ...times });
-    const gap = { from: seq, to: seq, class: of, cause, ...times };
-    this.#pages.replace(item, { id: this.#deps.ids.next(), gap });
-  }
-
   /** Drops what the bounds have no room for. */
   async #relieve(): Promise<void> {
     this.#relieving ??= this.#relieveAll().finally(() => {
@@ -368,24 +271,10 @@ export class Outbox {
       const expired = this.#ages.expired(of, this.#terms.bounds, this.#now);
       let dropped = 1;
       while (dropped > 0 && !this.#lateWrite.isClosed) {
-        dropped = await this.#turns.take(async () => this.#backlog.relieve(of, expired));
+        dropped = await this.#pager.turns.take(async () => this.#backlog.relieve(of, expired));
         if (dropped > 0) this.#lateWrite.request();
       }
     }
-  }
-
-  /** Resolves when what was put is on disk, or never will be; with whether it is. */
-  async #written(): Promise<boolean> {
-    return new Promise((resolve) => {
-      this.#deps.commit.settled((failure) => resolve(failure === undefined));
-    });
-  }
-
-  /** Who took has had less than was asked for. */
-  #awaitMore(): void {
-    this.#bell.await();
-    const { changes, acknowledgedSequence } = this.#deps;
-    if (acknowledgedSequence() < changes.sequence) this.#bell.ringWhenWritten();
   }
 }
 

@@ -100,7 +100,7 @@ function ledgerFaults(told: ReadonlyMap<string, number>, site: Site): readonly s
 /** Nothing is left of the outbox on disk but where it stands. */
 export async function assertEmpty(t: Test, site: Site): Promise<void> {
   t.match(site.outbox.state.depth, { rows: 0, bytes: 0, oldestAgeMs: 0 });
-  site.opened.clock.advance(2_000);
+  site.opened.clock.advance(10_000);
   const rows = await site.opened.rows("q:o");
   const letters = [...rows.keys()].map((key) => key.charAt(7)).filter((letter) => letter === "p");
   t.same(letters, [], "no page is left");

@@ -117,6 +117,7 @@ await test("age is of running time, in sixteenths of the bound", async (t) => {
     }
   };
   await drain(site);
+  site.outbox.rewind();
   await times(3, () => site.emit(number));
   await run(1_500);
   site.store.retention.writeAge(0);
@@ -153,6 +154,7 @@ await test("how long it takes until the outbox is full, or empty", async (t) => 
   const { clock } = site.opened;
   const { number } = site.makeThing("boiler");
   await drain(site);
+  site.outbox.rewind();
   t.match(site.outbox.state, { fullInS: null, emptyInS: 0 });
   const run = async (rounds: number, acknowledge: number): Promise<void> => {
     for (let round = 0; round < rounds; round += 1) {

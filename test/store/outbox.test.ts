@@ -1,5 +1,7 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { test } from "tap";
 import { changeKey } from "../../src/store/keys.ts";
+import type { Owed } from "../../src/store/outbox-items.ts";
 import { drain, openSite, told } from "./outbox-site.ts";
 
 await test("every change is owed in the order of the log, with numbers from 1", async (t) => {
@@ -357,4 +359,35 @@ await test("after a lost tail no number is given twice", async (t) => {
   const from = site.store.changes.sequence + 1;
   site.store.gaps.add({ cause: "tail-lost", from, to: from + 999, count: 10 });
   t.same((await drain(site)).map(told), ["1002 gap 2-1001 any tail-lost"]);
+});
+
+await test("what comes while somebody waits for it gets its number in its own batch", async (t) => {
+  for (const order of ["strict", "live-first"] as const) {
+    const site = await openSite(t, { order });
+    const stream = order === "strict" ? "strict" : "live";
+    const { number } = site.makeThing("boiler");
+    await drain(site);
+    site.outbox.rewind();
+    t.same(await site.outbox.take(stream, 10), []);
+    await site.store.commit.flushed();
+    const before = site.store.commit.written.batches;
+    const told: Promise<readonly Owed[]>[] = [];
+    site.outbox.onOwed(() => told.push(site.outbox.take(stream, 10)));
+    const sequences = [site.emit(number), site.emit(number)];
+    await site.store.commit.flushed();
+    await nextTurn();
+    const owed = (await Promise.all(told)).flat();
+    t.same(
+      owed.map(({ item }) => item.kind === "change" && item.change.sequence),
+      sequences,
+    );
+    t.ok(owed.every(({ isBacklog }) => !isBacklog));
+    t.equal(site.store.commit.written.batches, before + 1, "one batch, and no other");
+    await site.reopen();
+    const again = await site.outbox.take("strict", 10);
+    t.same(
+      again.map(({ seq, id }) => [seq, id]),
+      owed.map(({ seq, id }) => [seq, id]),
+    );
+  }
 });
