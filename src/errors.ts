@@ -207,7 +207,8 @@ export const ERRORS = {
   "storage-full": {
     status: 503,
     title: "The store cannot take more",
-    remedy: "Free space on the disk, or lower the history bounds; mount it writable. Reads keep working.",
+    remedy:
+      "Free space on the disk, or lower the history bounds; mount it writable. Reads keep working.",
     mqtt: "withheld",
   },
   "storage-failed": {

@@ -78,17 +78,10 @@ await test("PUT makes an uplink, GET shows it, DELETE removes it", async (t) => 
   const { password: _, ...rest } = json;
   const changed = await call("PUT", CLOUD, { json: { ...rest, window: 7 } });
   t.equal(changed.status, 200);
-  t.match(
-    changed.json,
-    { window: 7, has_password: true },
-    "a password that is left out is kept",
-  );
-  t.match(
-    (await call("PUT", CLOUD, { json: { ...rest, password: null } })).json,
-    {
-      has_password: false,
-    },
-  );
+  t.match(changed.json, { window: 7, has_password: true }, "a password that is left out is kept");
+  t.match((await call("PUT", CLOUD, { json: { ...rest, password: null } })).json, {
+    has_password: false,
+  });
   t.equal((await call("DELETE", CLOUD)).status, 204);
   t.equal((await call("GET", CLOUD)).status, 404);
   t.equal((await call("DELETE", CLOUD)).json.code, "not-found");
@@ -107,29 +100,18 @@ await test("lists of uplinks have pages", async (t) => {
     data: [{ name: "a" }, { name: "b" }],
     paging: { next_cursor: "b" },
   });
-  const second = await gateway.call(
-    "GET",
-    "/gateway/uplinks?limit=2&next_cursor=b",
-  );
+  const second = await gateway.call("GET", "/gateway/uplinks?limit=2&next_cursor=b");
   t.match(second.json, { data: [{ name: "c" }], paging: { next_cursor: "" } });
 });
 
-const REFUSED: readonly (readonly [
-  json: unknown,
-  code: string,
-  pointer: string,
-])[] = [
+const REFUSED: readonly (readonly [json: unknown, code: string, pointer: string])[] = [
   [{}, "malformed", "/url"],
   [{ url: "mqtt://u:p@host" }, "malformed", "/url"],
   [{ url: URL, nonsense: 1 }, "unknown-member", "/nonsense"],
   [{ url: URL, rate: { messages: 1 } }, "unknown-member", "/rate/messages"],
   [{ url: URL, shape: "peer", order: "live-first" }, "malformed", "/order"],
   [{ url: URL, protocol: 4, order: "live-first" }, "malformed", "/order"],
-  [
-    { url: URL, bounds: { event: { rule: "newest" } } },
-    "malformed",
-    "/bounds/event/rule",
-  ],
+  [{ url: URL, bounds: { event: { rule: "newest" } } }, "malformed", "/bounds/event/rule"],
 ];
 
 await test("what cannot be an uplink is refused, with a pointer to it", async (t) => {
@@ -138,10 +120,7 @@ await test("what cannot be an uplink is refused, with a pointer to it", async (t
     const { status, json: problem } = await gateway.call("PUT", CLOUD, {
       json,
     });
-    t.match(
-      [status, problem.code, problem.errors[0]?.pointer],
-      [400, code, pointer],
-    );
+    t.match([status, problem.code, problem.errors[0]?.pointer], [400, code, pointer]);
   }
   for (const name of ["a.b", "-a", "x".repeat(65)]) {
     const reply = await gateway.call("PUT", `/gateway/uplinks/${name}`, {
@@ -165,16 +144,8 @@ await test("an uplink has a tag, which its settings and its pauses change", asyn
     "if-match": (await call("GET", CLOUD)).headers.get("etag") ?? "",
   };
   t.equal((await call("PUT", CLOUD, { json, headers })).status, 200);
-  t.equal(
-    (await call("PUT", CLOUD, { json, headers })).status,
-    200,
-    "which changed nothing",
-  );
-  t.equal(
-    (await call("PUT", CLOUD, { json: { ...json, window: 2 }, headers }))
-      .status,
-    200,
-  );
+  t.equal((await call("PUT", CLOUD, { json, headers })).status, 200, "which changed nothing");
+  t.equal((await call("PUT", CLOUD, { json: { ...json, window: 2 }, headers })).status, 200);
   t.equal((await call("PUT", CLOUD, { json, headers })).status, 412);
   t.equal((await call("POST", `${CLOUD}/pause`, { headers })).status, 412);
   t.equal((await call("POST", `${CLOUD}/test`, { headers })).status, 412);
@@ -189,10 +160,7 @@ await test("an uplink is paused, resumed and tested", async (t) => {
   await call("PUT", CLOUD, { json: { url: URL } });
   lines.set("cloud", { state: "connected", since: 0 });
   const paused = await call("POST", `${CLOUD}/pause`);
-  t.match(
-    [paused.status, paused.json],
-    [200, { name: "cloud", state: "paused" }],
-  );
+  t.match([paused.status, paused.json], [200, { name: "cloud", state: "paused" }]);
   lines.set("cloud", { state: "connecting", since: 0 });
   const resumed = await call("POST", `${CLOUD}/resume`);
   t.match([resumed.status, resumed.json], [200, { state: "connecting" }]);
@@ -203,11 +171,7 @@ await test("an uplink is paused, resumed and tested", async (t) => {
     [200, { ok: false, detail: "connection refused", took_ms: 3 }],
   );
   for (const verb of ["pause", "resume", "test"]) {
-    t.equal(
-      (await call("POST", `/gateway/uplinks/none/${verb}`)).json.code,
-      "not-found",
-      verb,
-    );
+    t.equal((await call("POST", `/gateway/uplinks/none/${verb}`)).json.code, "not-found", verb);
     t.equal((await call("GET", `${CLOUD}/${verb}`)).status, 405, verb);
   }
 });
@@ -225,11 +189,7 @@ await test("uplinks take a token of the box with the scope", async (t) => {
   const { call, token } = gateway;
   await call("PUT", CLOUD, { json: { url: URL } });
   const reader = token(["gateway.read"]);
-  const rows: readonly (readonly [
-    method: string,
-    path: string,
-    needs: "read" | "manage",
-  ])[] = [
+  const rows: readonly (readonly [method: string, path: string, needs: "read" | "manage"])[] = [
     ["GET", "/gateway/uplinks", "read"],
     ["GET", CLOUD, "read"],
     ["PUT", CLOUD, "manage"],
@@ -239,31 +199,19 @@ await test("uplinks take a token of the box with the scope", async (t) => {
     ["POST", `${CLOUD}/resume`, "manage"],
   ];
   for (const [method, path, needs] of rows) {
-    const body: { json?: JsonObject } =
-      method === "PUT" ? { json: { url: URL } } : {};
+    const body: { json?: JsonObject } = method === "PUT" ? { json: { url: URL } } : {};
     const name = `${method} ${path}`;
-    const status = (await call(method, path, { ...body, token: reader }))
-      .status;
+    const status = (await call(method, path, { ...body, token: reader })).status;
     t.equal(status, needs === "read" ? 200 : 403, name);
-    t.equal(
-      (await call(method, path, { ...body, token: undefined })).status,
-      401,
-      name,
-    );
+    t.equal((await call(method, path, { ...body, token: undefined })).status, 401, name);
     const things = token(["thing.manage", "thing.read"]);
-    t.equal(
-      (await call(method, path, { ...body, token: things })).status,
-      403,
-      name,
-    );
+    t.equal((await call(method, path, { ...body, token: things })).status, 403, name);
   }
 });
 
 await test("each class may have bounds", async (t) => {
   const { gateway } = await startSite(t);
-  const bounds = Object.fromEntries(
-    UPLINK_CLASSES.map((of) => [of, { rows: 10, age_s: 60 }]),
-  );
+  const bounds = Object.fromEntries(UPLINK_CLASSES.map((of) => [of, { rows: 10, age_s: 60 }]));
   const reply = await gateway.call("PUT", CLOUD, {
     json: { url: URL, bounds },
   });
