@@ -252,6 +252,8 @@ export const outboxKey = (uplink: number, of: "place" | "drops" | "ages"): strin
 /** A page of numbered items, by the number of its first one. */
 export const outboxPageKey = (uplink: number, first: number): string =>
   `${outboxPrefix(uplink)}p${digits(first, SEQUENCE_DIGITS)}`;
+export const firstOfOutboxPageKey = (key: string): number =>
+  Number.parseInt(key.slice(OUTBOX_PREFIX_LENGTH + 1), RADIX);
 export const outboxPageRows = (uplink: number): KeyRange => under(`${outboxPrefix(uplink)}p`);
 
 export const ledgerKey = (uplink: number, number: number): string =>

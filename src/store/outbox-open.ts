@@ -1,5 +1,8 @@
+import type { Clock } from "../clock.ts";
+import type { ChangeLog } from "./changes.ts";
 import type { Commit } from "./commit.ts";
 import type { Database } from "./database.ts";
+import type { Ids } from "./ids.ts";
 import { outboxKey } from "./keys.ts";
 import { agesSchema, OutboxAges } from "./outbox-ages.ts";
 import { DropRanges, dropRangesSchema } from "./outbox-drops.ts";
@@ -35,18 +38,24 @@ export function newOutbox(
     oldestAt: 0,
     closed: [],
     lost: [],
+    pages: [],
   });
 }
 
+export type OpenDeps = {
+  readonly database: Database;
+  readonly commit: Commit;
+  readonly changes: ChangeLog;
+  readonly ids: Ids;
+  readonly clock: Clock;
+};
+
 /**
- * Reads where an outbox stands: the same few rows whatever it owes. If that is lost, it owes everything
- * that is in the log, with numbers behind those of the pages it has.
+ * Reads where an outbox stands: the same few rows whatever it owes. Pages that are lost become gaps with
+ * their numbers.
  */
-export async function readOutbox(
-  database: Database,
-  commit: Commit,
-  uplink: number,
-): Promise<Held> {
+export async function readOutbox(deps: OpenDeps, uplink: number): Promise<Held> {
+  const { database, commit } = deps;
   const read = <Row>(of: "place" | "drops" | "ages", parse: (row: unknown) => Row) => {
     const key = outboxKey(uplink, of);
     const row = commit.read(key);
@@ -59,21 +68,51 @@ export async function readOutbox(
     }
   };
   const place = read("place", (row) => placeSchema.parse(row));
-  const opened = held(commit, uplink, place ?? (await lostPlace(database, commit, uplink)), {
+  const opened = held(commit, uplink, place ?? (await lostPlace(deps, uplink)), {
     drops: new DropRanges(read("drops", (row) => dropRangesSchema.parse(row))),
     ages: new OutboxAges(read("ages", (row) => agesSchema.parse(row))),
   });
   await opened.ledger.load(database);
   await opened.pages.load(database, opened.place.acknowledged);
   await opened.memory.load(database);
+  replaceLostPages(deps, opened);
   return opened;
 }
 
-async function lostPlace(database: Database, commit: Commit, uplink: number): Promise<Place> {
+/**
+ * All that is in the log is owed again. Its numbers are behind all that can have been given: there are
+ * no more than twice as many as changes, but for what a snapshot had.
+ */
+async function lostPlace(deps: OpenDeps, uplink: number): Promise<Place> {
+  const { database, commit, changes, clock } = deps;
   const pages = new OutboxPages(commit, uplink);
   await pages.load(database, 0);
   const { place } = newOutbox(commit, uplink, { sequence: 0, lastThing: 0 });
-  return { ...place, next: pages.last + 1, snapshots: [] };
+  const now = clock.wallMs();
+  const numbers = 2 * changes.sequence + SNAPSHOT_NUMBERS;
+  const skipped = {
+    cause: "damaged",
+    since: now,
+    until: now,
+    count: 0,
+    bytes: 0,
+    numbers,
+  } as const;
+  return { ...place, next: pages.last + 1, snapshots: [], lost: [skipped] };
+}
+
+/** More values than a gateway holds. */
+const SNAPSHOT_NUMBERS = 1_000_000;
+
+function replaceLostPages({ ids, clock }: OpenDeps, { place, pages, ledger }: Held): void {
+  for (const [first, last] of place.pages) {
+    if (last <= place.acknowledged || pages.has(first)) continue;
+    const now = clock.wallMs();
+    const times = { since: now, until: now };
+    ledger.add(undefined, "damaged", { count: last - first + 1, bytes: 0, ...times });
+    const gap = { from: first, to: last, cause: "damaged", ...times } as const;
+    pages.restore({ seq: last, ref: { id: ids.next(), gap } });
+  }
 }
 
 function held(

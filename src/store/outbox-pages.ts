@@ -4,6 +4,7 @@ import { readRows, type Database } from "./database.ts";
 import {
   CHANGE_CLASSES,
   classOfChangeKey,
+  firstOfOutboxPageKey,
   outboxPageKey,
   outboxPageRows,
   sequenceOfChangeKey,
@@ -70,6 +71,7 @@ export class OutboxPages {
   readonly #bySeq = new Map<number, PageItem>();
   readonly #byKey = new Map<string, PageItem>();
   readonly #finished = new Set<number>();
+  readonly #restored = new Set<Page>();
 
   constructor(commit: Commit, uplink: number) {
     this.#commit = commit;
@@ -78,12 +80,10 @@ export class OutboxPages {
 
   /** `acknowledged`: all up to this number is. */
   async load(database: Database, acknowledged: number): Promise<void> {
-    const rows = await readRows(database, outboxPageRows(this.#uplink), (_, row) =>
-      pageSchema.parse(JSON.parse(row)),
-    );
-    for (const row of rows) {
-      const first = row[0]?.seq;
-      if (first === undefined) continue;
+    const rows = await readRows(database, outboxPageRows(this.#uplink), (key, row) => {
+      return [firstOfOutboxPageKey(key), pageSchema.parse(JSON.parse(row))] as const;
+    });
+    for (const [first, row] of rows) {
       const page = makePage(first, false);
       page.isSettled = true;
       for (const { seq, ref } of row) {
@@ -94,6 +94,15 @@ export class OutboxPages {
       if (page.unacknowledged === 0) this.#finished.add(first);
       else this.#hold(page);
     }
+  }
+
+  has(first: number): boolean {
+    return this.#pages.has(first);
+  }
+
+  /** First and last number of each. */
+  get extents(): [first: number, last: number][] {
+    return [...this.#pages.values()].map(({ first, items }) => [first, items.at(-1)?.seq ?? first]);
   }
 
   get pages(): Iterable<Page> {
@@ -157,6 +166,18 @@ export class OutboxPages {
     return page;
   }
 
+  /** A gap stands where a page was lost. It is put with `write`. */
+  restore(item: { readonly seq: number; readonly ref: GapRef }): void {
+    const page = makePage(item.ref.gap.from, false);
+    page.items.push(makeItem(item.seq, page, item.ref));
+    page.unacknowledged = 1;
+    page.isSettled = true;
+    this.#hold(page);
+    this.#sort();
+    // Behind the deletion of the row that it stands for.
+    this.#restored.add(page);
+  }
+
   /** What a number stands for has changed: the row is put anew. */
   put(page: Page): void {
     const row = page.items.map(({ seq, ref }) => ({ seq, ref }));
@@ -199,6 +220,8 @@ export class OutboxPages {
 
   /** Takes pages of which everything is acknowledged from the disk, in the open batch. */
   write(): void {
+    for (const page of this.#restored) this.put(page);
+    this.#restored.clear();
     for (const first of this.#finished) this.#commit.delete(outboxPageKey(this.#uplink, first));
     this.#finished.clear();
   }
@@ -207,6 +230,12 @@ export class OutboxPages {
     for (const first of this.#pages.keys()) this.#finished.add(first);
     for (const kept of [this.#pages, this.#bySeq, this.#byKey]) kept.clear();
     this.write();
+  }
+
+  #sort(): void {
+    const sorted = [...this.#pages].sort(([a], [b]) => a - b);
+    this.#pages.clear();
+    for (const [first, page] of sorted) this.#pages.set(first, page);
   }
 
   #hold(page: Page): void {

@@ -67,5 +67,7 @@ export const placeSchema = z.object({
   /** Classes that take nothing new until there is room. */
   closed: z.array(z.enum(CHANGE_CLASSES)),
   lost: z.array(lostSchema),
+  /** First and last number of each page that is not acknowledged. */
+  pages: z.array(z.tuple([z.number(), z.number()])),
 });
 export type Place = z.infer<typeof placeSchema>;

@@ -232,7 +232,9 @@ export class Outbox {
   }
 
   get #placeRow(): Place {
-    return { ...this.#backlog.place, next: this.#pager.next, acknowledged: this.#ackedSeq };
+    const { next } = this.#pager;
+    const pages = this.#pages.extents;
+    return { ...this.#backlog.place, next, acknowledged: this.#ackedSeq, pages };
   }
 
   get #ackedSeq(): number {

@@ -32,10 +32,9 @@ export class Outboxes {
   }
 
   async load(): Promise<void> {
-    const { database, commit } = this.#deps;
-    await this.#uplinks.load(database);
+    await this.#uplinks.load(this.#deps.database);
     for (const uplink of this.#uplinks.list()) {
-      const held = await readOutbox(database, commit, uplink.number);
+      const held = await readOutbox(this.#deps, uplink.number);
       this.#hold(new Outbox(this.#depsOfOne, uplink, this.#termsOf(uplink), held));
     }
   }

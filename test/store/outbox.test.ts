@@ -338,29 +338,6 @@ await test("only what still is so is shown as present", async (t) => {
   );
 });
 
-await test("a change that damage takes is named by a gap", async (t) => {
-  const site = await openSite(t);
-  const { number } = site.makeThing("boiler");
-  const [first, second] = [site.emit(number), site.emit(number)];
-  await site.store.commit.flushed();
-  await site.store.database.put(changeKey("event", first), "not JSON");
-  t.same((await drain(site)).map(told), [
-    "2 gap 1-1 event damaged",
-    "3 thing 1",
-    `4 event ${second}`,
-  ]);
-  t.match(site.outbox.state.drops, [{ cause: "damaged", class: "event", count: 1 }]);
-});
-
-await test("after a lost tail no number is given twice", async (t) => {
-  const site = await openSite(t);
-  site.makeThing("boiler");
-  await drain(site);
-  const from = site.store.changes.sequence + 1;
-  site.store.gaps.add({ cause: "tail-lost", from, to: from + 999, count: 10 });
-  t.same((await drain(site)).map(told), ["1002 gap 2-1001 any tail-lost"]);
-});
-
 await test("what comes while somebody waits for it gets its number in its own batch", async (t) => {
   for (const order of ["strict", "live-first"] as const) {
     const site = await openSite(t, { order });
