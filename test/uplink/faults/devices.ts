@@ -89,6 +89,9 @@ const ACTIONS = "site/things/actor/actions/do";
 export class Actor {
   /** By `k` of the command, the times at which it was told. */
   readonly told = new Map<number, number[]>();
+  /** Reports that the gateway has not acknowledged. */
+  unanswered = 0;
+  #isStopped = false;
   readonly #client: MqttClient;
 
   private constructor(client: MqttClient) {
@@ -100,9 +103,8 @@ export class Actor {
       this.told.set(request.input, [...before, performance.now()]);
       const report = { do: { href: request.href, status: "completed" } };
       // Not within the packet: MQTT.js has yet to take note of it.
-      setImmediate(() => {
-        this.#client.publish(`set/${ACTIONS}`, JSON.stringify(report), { qos: 1 });
-      });
+      this.unanswered += 1;
+      setImmediate(() => this.#report(JSON.stringify(report)));
     });
   }
 
@@ -114,8 +116,19 @@ export class Actor {
   }
 
   stop(): void {
+    this.#isStopped = true;
     this.#client.end(true);
   }
+
+  /** MQTT.js gives up what was published while it sends again what it had stored: until it is taken. */
+  #report(report: string): void {
+    this.#client.publish(`set/${ACTIONS}`, report, { qos: 1 }, (error) => {
+      if (error && !this.#isStopped) setTimeout(() => this.#report(report), RETRY_MS);
+      else this.unanswered -= 1;
+    });
+  }
 }
+
+const RETRY_MS = 20;
 
 type ShownRequest = { readonly href: string; readonly status: string; readonly input: number };

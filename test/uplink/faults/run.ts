@@ -219,7 +219,7 @@ class Run {
       const now = await this.#describe();
       const { received, commands } = this.#upstream;
       const state = JSON.stringify([now, received.length, commands.length]);
-      if (state !== seen || !now.includes('"rows":0,')) {
+      if (state !== seen || !now.startsWith('{"owed":0,')) {
         seen = state;
         sinceMs = performance.now();
       } else if (performance.now() - sinceMs > COMMAND_MS_MAX) {
@@ -234,7 +234,11 @@ class Run {
     const shown = await this.#ask("GET", "/gateway/uplinks/up");
     const { state, last_error, acked_seq, depth, down, drops } = shown as Record<string, unknown>;
     const { rows } = depth as { rows: number };
-    return JSON.stringify({ rows, state, last_error, acked_seq, down, drops });
+    const { broker } = (await this.#ask("GET", "/gateway")) as { broker: { refused: unknown } };
+    const { refused } = broker;
+    const unanswered = this.#actor?.unanswered ?? 0;
+    const line = { state, last_error, acked_seq, down, drops };
+    return JSON.stringify({ owed: rows + unanswered, unanswered, refused, ...line });
   }
 
   async #ask(method: string, path: string, body?: unknown): Promise<unknown> {
