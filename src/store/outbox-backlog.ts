@@ -137,6 +137,8 @@ export class Backlog {
   /** @returns whether it is owed: while its class takes nothing new, it is not. */
   add(added: Added, subject: Subject | undefined): boolean {
     const { class: of, sequence, at, bytes } = added;
+    // Also what is not owed now: when the batch is closed, more may be known of it.
+    if (this.#fresh.length <= FIXED_LIMITS.outboxFreshMax) this.#fresh.push({ of, sequence });
     if (added.isBlank || !this.#view.isOwed(added, subject)) return false;
     if (this.#view.bounds[of].rule === "keep-oldest") {
       const isEpisode = this.bounds.full.includes(of);
@@ -150,7 +152,6 @@ export class Backlog {
     }
     if (this.bounds.isEmpty) this.#oldestAt = at;
     this.bounds.add(of, bytes);
-    if (this.#fresh.length <= FIXED_LIMITS.outboxFreshMax) this.#fresh.push({ of, sequence });
     return true;
   }
 

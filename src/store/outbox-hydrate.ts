@@ -19,7 +19,7 @@ type HydrateDeps = ReaderDeps & { readonly commit: Commit };
 export type Vanished = {
   readonly class: ChangeClass;
   readonly cause: DropCause;
-  readonly at: number;
+  readonly at: number | undefined;
 };
 
 /**
@@ -50,10 +50,10 @@ export async function hydratePage(
 
 function readChange(deps: HydrateDeps, key: string, row: string | undefined): Content | Vanished {
   const of = classOfChangeKey(key) ?? "property";
-  const now = { class: of, at: 0 };
+  const unknown = { class: of, at: undefined };
   if (row === undefined) {
     const isDamaged = deps.commit.read(asideKey(key)) !== undefined;
-    return { ...now, cause: isDamaged ? "damaged" : "deleted" };
+    return { ...unknown, cause: isDamaged ? "damaged" : "deleted" };
   }
   try {
     const change = openChange(of, sequenceOfChangeKey(key), row);
@@ -63,7 +63,7 @@ function readChange(deps: HydrateDeps, key: string, row: string | undefined): Co
     return changeContent(deps.ids, part, thing, row.length);
   } catch {
     deps.database.damage.addRow(key, row);
-    return { ...now, cause: "damaged" };
+    return { ...unknown, cause: "damaged" };
   }
 }
 

@@ -186,7 +186,9 @@ export class OutboxPager {
   #replace(item: PageItem, { class: of, cause, at }: Vanished): void {
     const { deps, pages, ledger } = this.#parts;
     const { seq, content, page } = item;
-    const since = at === 0 ? (page.items.find((other) => other.content)?.content?.at ?? 0) : at;
+    // Of what is gone altogether no time is known but that of its neighbours.
+    const near = page.items.find((other) => other.content !== undefined)?.content?.at;
+    const since = at ?? near ?? deps.clock.wallMs();
     const times = { since, until: since };
     ledger.add(of, cause, { count: 1, bytes: content?.bytes ?? 0, ...times });
     const gap = { from: seq, to: seq, class: of, cause, ...times };

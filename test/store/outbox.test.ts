@@ -368,3 +368,20 @@ await test("what comes while somebody waits for it gets its number in its own ba
     );
   }
 });
+
+await test("whether a change is owed may become known in the turn after it is added", async (t) => {
+  const site = await openSite(t, {
+    isOwed: ({ request }, _, memory) =>
+      request === undefined || memory.upstreamOf(request) !== undefined,
+  });
+  const { number } = site.makeThing("boiler");
+  await drain(site);
+  const at = site.opened.clock.wall;
+  const { changes } = site.store;
+  const request = changes.nextSequence;
+  const stamp = { thing: number, at, name: "go", request, requestedAt: at, status: "pending" };
+  changes.append({ class: "action", ...stamp });
+  site.outbox.memory.mapRequest({ at, sequence: request }, "/up/1");
+  site.emit(number);
+  t.same((await drain(site)).map(told), [`2 action ${request}`, `3 event ${request + 1}`]);
+});
