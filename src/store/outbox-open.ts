@@ -3,12 +3,12 @@ import type { ChangeLog } from "./changes.ts";
 import type { Commit } from "./commit.ts";
 import type { Database } from "./database.ts";
 import type { Ids } from "./ids.ts";
-import { outboxKey } from "./keys.ts";
+import { outboxKey, type ChangeClass } from "./keys.ts";
 import { agesSchema, OutboxAges } from "./outbox-ages.ts";
 import { DropRanges, dropRangesSchema } from "./outbox-drops.ts";
 import { LossLedger } from "./outbox-ledger.ts";
 import { OutboxPages } from "./outbox-pages.ts";
-import { NO_AMOUNTS, placeSchema, type Place } from "./outbox-place.ts";
+import { NO_AMOUNTS, placeSchema, type Amount, type Place } from "./outbox-place.ts";
 import { UplinkMemory } from "./uplink-memory.ts";
 
 /** What is known of an outbox when it is opened. */
@@ -98,7 +98,16 @@ async function lostPlace(deps: OpenDeps, uplink: number): Promise<Place> {
     bytes: 0,
     numbers,
   } as const;
-  return { ...place, next: pages.last + 1, snapshots: [], lost: [skipped] };
+  // Their bytes become known as they are read.
+  const rows = (of: ChangeClass): Amount => ({ rows: changes.rowsOf(of), bytes: 0 });
+  const pending = {
+    property: rows("property"),
+    action: rows("action"),
+    event: rows("event"),
+    data: rows("data"),
+    thing: rows("thing"),
+  };
+  return { ...place, pending, next: pages.last + 1, snapshots: [], lost: [skipped] };
 }
 
 /** More values than a gateway holds. */

@@ -52,6 +52,7 @@ await test("where an outbox stands is lost: all is owed again, under numbers nob
   await site.store.commit.flushed();
   await site.store.database.put("q:o0001w", "not JSON");
   await site.reopen();
+  t.equal(site.outbox.state.depth.rows, 2);
   const owed = await drain(site);
   t.match(owed[0]!.item, { kind: "gap", gap: { from: 1, cause: "damaged" } });
   t.same(
