@@ -35,6 +35,8 @@ type Note = {
   readonly knownSinceMs?: number;
   /** It was known once, in whatever boot. */
   readonly wasKnown: boolean;
+  /** Of an ordered stop: no row is later. */
+  readonly isLast?: boolean;
 };
 
 const noteSchema = z.object({
@@ -43,6 +45,7 @@ const noteSchema = z.object({
   monotonicMs: z.number(),
   knownSinceMs: z.number().exactOptional(),
   wasKnown: z.boolean(),
+  isLast: z.boolean().exactOptional(),
 });
 
 const NOTE = metaKey("time");
@@ -96,6 +99,8 @@ export class KeptTime implements Clock {
   #wasKnown = false;
   #leap: Leap | undefined;
   #noted = { at: -Infinity, monotonicMs: 0 };
+  /** The note on disk is that of the stop before: no row is later, until one is written. */
+  #isLastNote = false;
   #cancelTimer: CancelTimer | undefined;
 
   /** Goes on from what the store remembers. */
@@ -135,17 +140,19 @@ export class KeptTime implements Clock {
   writeNote(): void {
     const sinceMs = this.wallMs() - this.#noted.at;
     const missedMs = sinceMs - (this.#lookedMs - this.#noted.monotonicMs);
-    if (sinceMs >= NOTE_EVERY_MS || missedMs > NOTE_MISSES_MS) this.note();
+    if (this.#isLastNote || sinceMs >= NOTE_EVERY_MS || missedMs > NOTE_MISSES_MS) this.note();
   }
 
   /** Adds the time to the open batch: from when this is on disk, no restart goes back before now. */
-  note(): void {
+  note(isLast = false): void {
+    this.#isLastNote = false;
     this.#noted = { at: this.wallMs(), monotonicMs: this.#lookedMs };
     const note: Note = {
       ...this.#noted,
       bootId: this.bootId,
       ...(this.#knownSinceMs === undefined ? {} : { knownSinceMs: this.#knownSinceMs }),
       wasKnown: this.#wasKnown,
+      ...(isLast ? { isLast } : {}),
     };
     this.#notes.put(NOTE, JSON.stringify(note));
   }
@@ -166,7 +173,7 @@ export class KeptTime implements Clock {
   /** Notes the time for the last time, in the open batch. */
   stop(): void {
     this.#cancelTimer?.();
-    this.note();
+    this.note(true);
   }
 
   #goOnFrom(note: Note): void {
@@ -179,7 +186,10 @@ export class KeptTime implements Clock {
       return;
     }
     const isSameBoot = note.bootId === this.bootId;
-    const since = isSameBoot ? Math.max(0, this.#lookedMs - note.monotonicMs) : NOTE_EVERY_MS;
+    const passedMs = Math.max(0, this.#lookedMs - note.monotonicMs);
+    const missedMs = note.isLast === true ? 0 : NOTE_MISSES_MS;
+    const since = isSameBoot ? passedMs + missedMs : NOTE_EVERY_MS;
+    this.#isLastNote = note.isLast === true;
     this.#wallMs = Math.max(this.#rules.floorMs, note.at + since);
     this.#noted.at = note.at;
     this.#wasKnown = note.wasKnown;
