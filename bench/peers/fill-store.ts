@@ -1,18 +1,22 @@
 import { systemClock, systemRandom } from "../../src/clock.ts";
+import { rowOfApi, termsOf } from "../../src/interactions/kept-uplinks.ts";
 import type { Log } from "../../src/log.ts";
 import { historyKey } from "../../src/store/keys.ts";
 import { openStore, type Store } from "../../src/store/store.ts";
 import { makeThing } from "../../src/store/things.ts";
+import { GIVEN_UPLINK } from "../../src/uplink-members.ts";
+import { completeUplink } from "../../src/uplink-settings.ts";
 
-// Fills a store as updates of properties would, without asking anybody: STORE ACCOUNT THINGS ROWS.
+// Fills a store as updates of properties would, without asking anybody: STORE ACCOUNT THINGS ROWS
+// [UPLINK]. An uplink of that name, paused, owes all of it.
 
 const PROPERTIES = ["temperature", "humidity", "pressure", "battery", "mode"] as const;
 const ROWS_A_BATCH = 2_000;
 /** One update after the other, this long apart, up to now. */
 const SPACING_MS = 1_000;
 
-const [path = "", account = "", things = "0", rows = "0"] = process.argv.slice(2);
-await fill({ path, account, things: Number(things), rows: Number(rows) });
+const [path = "", account = "", things = "0", rows = "0", uplink] = process.argv.slice(2);
+await fill({ path, account, things: Number(things), rows: Number(rows), uplink });
 console.log("filled");
 
 async function fill(given: {
@@ -20,6 +24,7 @@ async function fill(given: {
   readonly account: string;
   readonly things: number;
   readonly rows: number;
+  readonly uplink: string | undefined;
 }): Promise<void> {
   const clock = systemClock("always");
   const log: Log = { error: console.error, warn: console.error, info: silent, debug: silent };
@@ -32,10 +37,12 @@ async function fill(given: {
     clock,
     random: systemRandom,
     log,
+    uplinkTerms: (uplink) => termsOf(new Map(), uplink),
     onFailure: (failure) => {
       throw failure;
     },
   });
+  if (given.uplink !== undefined) addUplink(store, given.uplink);
   const beganMs = clock.wallMs() - given.rows * SPACING_MS;
   const numbers: number[] = [];
   for (let nth = 0; nth < given.things; nth += 1) {
@@ -48,6 +55,14 @@ async function fill(given: {
     if (nth % ROWS_A_BATCH === 0) await store.commit.flushed();
   }
   await store.close();
+}
+
+/** Whoever measures it says where upstream is. */
+function addUplink(store: Store, name: string): void {
+  const read = completeUplink(GIVEN_UPLINK.parse({ url: "mqtt://127.0.0.1" }));
+  if (!read.ok) throw new Error(JSON.stringify(read.faults));
+  store.outboxes.put(name, rowOfApi(read.settings));
+  store.outboxes.pause(name, true);
 }
 
 function addThing(store: Store, account: string, nth: number, at: number): number {

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Endpoint } from "../generator/connection.ts";
 import { HTTP_PROPERTY, HTTP_VALUE } from "../peers/http-answer.ts";
-import { Program } from "../processes.ts";
+import { Program, type Core } from "../processes.ts";
 import { packageVersion } from "../../src/version.ts";
 import { temporaryFolder, type Broker, type Target } from "./target.ts";
 
@@ -22,6 +22,8 @@ export type GatewayOptions = {
   readonly store?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly nodeArgs?: readonly string[];
+  /** `broker` unless said otherwise: where it is the one that sends, its upstream is the broker. */
+  readonly core?: Core;
   /** Things to make, `bench-000` and on. */
   readonly things?: number;
 };
@@ -58,7 +60,8 @@ export async function startDaemon(options: GatewayOptions = {}): Promise<Daemon>
   const folder = temporaryFolder("store");
   const env = environment(options.store ?? join(folder.path, "store"), options.env ?? {});
   const begunMs = performance.now();
-  const program = new Program("broker", [process.execPath, ...(options.nodeArgs ?? []), MAIN], {
+  const core = options.core ?? "broker";
+  const program = new Program(core, [process.execPath, ...(options.nodeArgs ?? []), MAIN], {
     env,
   });
   const stop = async (): Promise<void> => {
@@ -103,7 +106,7 @@ function environment(store: string, extra: NodeJS.ProcessEnv): NodeJS.ProcessEnv
   };
 }
 
-type Access = Pick<Gateway, "httpPort" | "adminToken">;
+export type Access = Pick<Gateway, "httpPort" | "adminToken">;
 
 /** Things, a value for the one that HTTP reads, and one credential for everything. */
 async function provision(
@@ -132,7 +135,13 @@ async function provision(
   return answer as { readonly username: string; readonly password: string };
 }
 
-async function call(access: Access, method: string, path: string, body: unknown): Promise<unknown> {
+/** A request of an administrator. @throws Error with the answer if it is none of success. */
+export async function call(
+  access: Access,
+  method: string,
+  path: string,
+  body: unknown,
+): Promise<unknown> {
   const response = await fetch(`http://127.0.0.1:${access.httpPort}${path}`, {
     method,
     headers: {

@@ -32,6 +32,8 @@ export class Broker {
   async start(): Promise<void> {
     const [program = "", ...args] = this.#command;
     const child = spawn(program, args, {
+      // A group of its own: RabbitMQ is a script that leaves a child behind.
+      detached: true,
       env: { PATH, LANG: "C.UTF-8", ...this.#env },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -59,18 +61,24 @@ export class Broker {
   }
 
   async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
-    this.#child?.kill("SIGCONT");
-    this.#child?.kill(signal);
+    this.#signal("SIGCONT");
+    this.#signal(signal);
     await this.#ended;
   }
 
   /** It takes connections and bytes, as the kernel does for it, and says nothing. */
   freeze(): void {
-    this.#child?.kill("SIGSTOP");
+    this.#signal("SIGSTOP");
   }
 
   thaw(): void {
-    this.#child?.kill("SIGCONT");
+    this.#signal("SIGCONT");
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    const { pid, exitCode, signalCode } = this.#child ?? {};
+    if (pid === undefined || exitCode !== null || signalCode !== null) return;
+    process.kill(-pid, signal);
   }
 }
 
