@@ -123,6 +123,7 @@ async function startOn(
       version,
       mqttPort,
       describeGateway: describer(ofUplinks, mqtt),
+      deviceConnections: mqtt.deviceConnections,
     };
     http = await startHttp(
       { ...ofUplinks, ...shown, loginFailures, isReady: () => state.isReady },

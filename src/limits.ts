@@ -214,6 +214,12 @@ export const FIXED_LIMITS = {
   errorReportTextLengthMax: 256,
   /** Publishers whose refusals are counted for that: about 1 MB. */
   errorReportersMax: 10_000,
+  /** A device that comes or goes is told of this soon, ms: most of those that go come back at once. */
+  connectionLookMs: 1_000,
+  /** Of one Thing it is told so often at most, ms: a device with a loose wire fills no queue. */
+  connectionToldMs: 5_000,
+  /** Things told of at once: a credential may be the device of all. */
+  connectionsToldMax: 200,
   /** After an unclean end of the gateway clients have this long to come back before their wills go out. */
   willGraceMs: 60_000,
 

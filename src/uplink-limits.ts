@@ -48,7 +48,7 @@ export const UPLINK_LIMITS = {
   /** Messages from upstream that are known again if they are sent again: more than brokers have in flight. */
   uplinkRedeliveriesMax: 1_024,
   /** Upstream silent for so long after the line came back: what waited there has come. */
-  uplinkBacklogQuietMs: 5_000,
+  uplinkBacklogQuietMs: 2_000,
   /** The same, however busy it is. */
   uplinkBacklogMsMax: 60_000,
   /** The backlog and the place in it are told upstream so often, if they have changed. */

@@ -1,6 +1,7 @@
 import type { AddressRate } from "../address-rate.ts";
 import { strict as assert } from "node:assert";
 import type { ThingRequest } from "../interactions/authorise.ts";
+import type { DeviceConnections } from "../interactions/device-connection.ts";
 import type { UplinkDeps } from "../interactions/uplinks.ts";
 import type { Principal, Scope } from "../thing/access.ts";
 import type { Json, JsonObject } from "../thing/json.ts";
@@ -14,6 +15,7 @@ export type HttpDeps = UplinkDeps & {
   /** Id, uptime and the state of store, broker and uplinks, for GET /gateway. */
   readonly describeGateway: () => JsonObject;
   readonly isReady: () => boolean;
+  readonly deviceConnections: Pick<DeviceConnections, "of">;
   /** Failed log-ins by address, over all protocols. */
   readonly loginFailures: AddressRate;
   /** Where MQTT listens, for the forms of a Thing Description; absent: they lead to HTTP only. */

@@ -1,5 +1,6 @@
 import { GatewayError } from "../errors.ts";
 import { authoriseOnThing } from "../interactions/authorise.ts";
+import { connectionObject } from "../interactions/device-connection.ts";
 import { changeThing, createThing, deleteThing, putThing } from "../interactions/provisioning.ts";
 import { isJsonArray, type Json, type JsonObject } from "../thing/json.ts";
 import { mergePatch } from "../thing/merge-patch.ts";
@@ -24,10 +25,16 @@ export const thingRoutes: readonly Route[] = [
     answer: listThings,
   },
   { method: "GET", path: ONE, scopes: ["thing.read"], answer: getThing },
+  { method: "GET", path: `${ONE}/connection`, scopes: ["thing.read"], answer: getConnection },
   { method: "PUT", path: ONE, scopes: ["thing.manage"], answer: replaceThing },
   { method: "PATCH", path: ONE, scopes: ["thing.manage"], answer: patchThing },
   { method: "DELETE", path: ONE, scopes: ["thing.manage"], answer: removeThing },
 ];
+
+function getConnection(call: AuthorisedCall): Answer {
+  const thing = authoriseOnThing(call.deps, onThing(call), "thing.read");
+  return { status: 200, body: connectionObject(call.deps.deviceConnections.of(thing)) };
+}
 
 async function postThing(call: AuthorisedCall): Promise<Answer> {
   const description = await jsonBody(call);

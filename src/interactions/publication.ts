@@ -8,7 +8,8 @@ export type Publication = {
   readonly payload: string;
   readonly thing: Thing;
   /** Decides who may receive it, and what may take its place: of a property only the latest counts. */
-  readonly about: "property" | "action" | "event" | "description" | "data" | "errors";
+  readonly about:
+    "property" | "action" | "event" | "description" | "data" | "errors" | "connection";
   /** A value that only a device may see. */
   readonly isWriteOnly?: boolean;
   /** A pending action request: it must not be delivered once it is no longer pending. */

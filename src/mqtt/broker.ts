@@ -4,6 +4,7 @@ import { writeToStream, type IConnectPacket } from "mqtt-packet";
 import type { Deliverability } from "../interactions/action-deadlines.ts";
 import { principalOf, validSecrets } from "../interactions/authentication.ts";
 import type { CredentialChange, InteractionDeps } from "../interactions/deps.ts";
+import type { DeviceConnections } from "../interactions/device-connection.ts";
 import type { Publication } from "../interactions/publication.ts";
 import { AddressRate } from "../address-rate.ts";
 import { GatewayError } from "../errors.ts";
@@ -13,6 +14,7 @@ import { Gate } from "./gate.ts";
 import { mayStillReceive } from "./grants.ts";
 import type { GateDeps } from "./gate-deps.ts";
 import type { InboundDeps } from "./inbound.ts";
+import { OnlineThings } from "./online-things.ts";
 import { Outbound } from "./outbound.ts";
 import { SessionPersistence } from "./persistence.ts";
 import { Refusals } from "./refusals.ts";
@@ -40,6 +42,7 @@ type Parts = {
   readonly retained: RetainedMessages;
   readonly wills: Wills;
   readonly inbound: InboundDeps;
+  readonly online: OnlineThings;
 };
 
 /**
@@ -86,6 +89,11 @@ export class MqttBroker {
     };
   }
 
+  /** Which Things have a device connected. */
+  get deviceConnections(): DeviceConnections {
+    return this.#parts.online;
+  }
+
   publish(publication: Publication): void {
     this.#parts.outbound.publish(publication);
   }
@@ -105,6 +113,7 @@ export class MqttBroker {
       const may = (topic: string): boolean =>
         mayStillReceive(store, principalOf(credential), topic);
       for (const session of sessions.ofCredential(ulid)) session.queue.keepOnly(may);
+      this.#parts.online.granted(credential);
       return;
     }
     const valid = validSecrets(this.#deps, credential);
@@ -148,7 +157,7 @@ export class MqttBroker {
       authorizePublish: (_client, _packet, done) => done(new Error("the gate takes publishes")),
     });
     this.#aedes.on("connackSent", (_packet, client) => {
-      if (client.conn instanceof Gate) client.conn.onConnack();
+      if (client.conn instanceof Gate) this.#welcome(client.conn);
     });
     this.#aedes.on("clientError", (client, error) => {
       this.#deps.log.debug("mqtt.client_error", { clientId: client.id, error: error.message });
@@ -160,6 +169,7 @@ export class MqttBroker {
       }
     });
     this.#parts.wills.start();
+    this.#parts.online.start();
     this.#parts.sessions.startExpiry();
   }
 
@@ -184,6 +194,7 @@ export class MqttBroker {
     this.#isStopping = true;
     this.#parts.sessions.stopExpiry();
     this.#parts.wills.stop();
+    this.#parts.online.stop();
     if (this.#server.listening) this.#server.close();
     for (const gate of [...this.#gates]) gate.close("the gateway stops", { withoutWill: true });
     const aedes = this.#aedes;
@@ -234,8 +245,16 @@ export class MqttBroker {
     };
   }
 
+  #welcome(gate: Gate): void {
+    gate.onConnack();
+    const { authenticated } = gate;
+    if (authenticated === undefined || !this.#gates.has(gate)) return;
+    this.#parts.online.opened(gate, authenticated.credential);
+  }
+
   #forget(gate: Gate): void {
     if (!this.#gates.delete(gate)) return;
+    this.#parts.online.closed(gate);
     if (this.#byClientId.get(gate.clientId) === gate) this.#byClientId.delete(gate.clientId);
     const ofAddress = (this.#byAddress.get(gate.address) ?? 1) - 1;
     if (ofAddress > 0) this.#byAddress.set(gate.address, ofAddress);
@@ -265,11 +284,12 @@ export async function openMqtt(deps: InteractionDeps, options: MqttOptions): Pro
       rows,
     );
     const retained = new RetainedMessages({ commit, limits }, rows.retained);
-    const outbound = new Outbound({ interactions: deps, sessions, retained });
+    const online = new OnlineThings(deps);
+    const outbound = new Outbound({ interactions: deps, sessions, retained, online });
     const refusals = new Refusals(deps);
     const inbound: InboundDeps = { interactions: deps, outbound, retained, refusals };
     const wills = new Wills(inbound, clock, rows.wills);
-    return { sessions, outbound, refusals, retained, wills, inbound };
+    return { sessions, outbound, refusals, retained, wills, inbound, online };
   });
 }
 

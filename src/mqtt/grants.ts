@@ -96,7 +96,7 @@ function isWithinGrant(
   }
   // Without a wildcard of its own a filter must name something the grant forwards.
   if (/[+#]/.test(filter) && isFilterWithin(filter, `${root}/#`)) return true;
-  const tails = ["/properties/#", "/actions/#", "/events/#", "/errors"];
+  const tails = ["/properties/#", "/actions/#", "/events/#", "/errors", "/connection"];
   if (grant.definition) tails.push("");
   return tails.some((tail) => isFilterWithin(filter, root + tail));
 }
@@ -114,6 +114,7 @@ export function mayReceive(
       return may(publication.isWriteOnly === true ? "thing.report" : "thing.read");
     case "action":
     case "event":
+    case "connection":
       return may("thing.read");
     case "errors":
       return may("thing.read") || may("data.read");

@@ -29,7 +29,7 @@ export function messageOf(publication: Publication): Message {
     payload: Buffer.from(payload),
     qos: 1,
     retain: false,
-    isState: about === "property",
+    isState: about === "property" || about === "connection",
     request: request === undefined ? undefined : { thing: thing.number, ...request },
   };
 }

@@ -1,11 +1,17 @@
 import { endRequest } from "../interactions/action-invocation.ts";
 import { principalOf } from "../interactions/authentication.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
+import { connectionObject, type DeviceConnections } from "../interactions/device-connection.ts";
 import type { Publication } from "../interactions/publication.ts";
 import { mayOnThing, type Principal } from "../thing/access.ts";
 import type { Json } from "../thing/json.ts";
 import type { Thing } from "../thing/thing.ts";
-import { matchesFilter, propertyStatusTopic } from "../thing/topics.ts";
+import {
+  connectionTopic,
+  matchesFilter,
+  namesConnection,
+  propertyStatusTopic,
+} from "../thing/topics.ts";
 import type { Qos } from "./frame-kinds.ts";
 import { mayReceive, mayReceiveFree } from "./grants.ts";
 import { messageOf, type Message } from "./message.ts";
@@ -18,6 +24,7 @@ type OutboundDeps = {
   readonly interactions: Pick<InteractionDeps, "store">;
   readonly sessions: Sessions;
   readonly retained: RetainedMessages;
+  readonly online: Pick<DeviceConnections, "of">;
 };
 
 type Owed = { readonly session: Session; readonly counter: number };
@@ -145,7 +152,7 @@ export class Outbound {
     return credential === undefined ? undefined : principalOf(credential);
   }
 
-  /** Property values that may be received and whose status topic the filter matches. */
+  /** Property values, and connections, that may be received and whose status topic the filter matches. */
   *#states(filter: string, qos: Qos, principal: Principal): Iterable<RetainedCopy> {
     const [root, account, tree, named] = filter.split("/");
     const { things, properties } = this.#deps.interactions.store;
@@ -155,17 +162,23 @@ export class Outbound {
     const candidates = isAll ? things.ofAccount(account) : one === undefined ? [] : [one];
     for (const thing of candidates) {
       if (!mayReceive(principal, { thing, about: "property" })) continue;
+      if (namesConnection(filter)) {
+        const topic = connectionTopic(thing);
+        const { online } = this.#deps;
+        const message = (): Message => retainedState(topic, connectionObject(online.of(thing)));
+        if (matchesFilter(filter, topic)) yield { topic, qos, message };
+      }
       for (const [name, { value }] of properties.ofThing(thing.number)) {
         const topic = propertyStatusTopic(thing, name);
         if (!matchesFilter(filter, topic)) continue;
-        yield { topic, qos, message: () => stateMessage(topic, name, value) };
+        yield { topic, qos, message: () => retainedState(topic, { [name]: value }) };
       }
     }
   }
 }
 
-function stateMessage(topic: string, name: string, value: Json): Message {
-  const payload = Buffer.from(JSON.stringify({ [name]: value }));
+function retainedState(topic: string, content: Json): Message {
+  const payload = Buffer.from(JSON.stringify(content));
   return { topic, payload, qos: 1, retain: true, isState: true, request: undefined };
 }
 

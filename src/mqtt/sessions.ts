@@ -1,7 +1,7 @@
 import type { CancelTimer, Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
 import type { Limits } from "../limits.ts";
-import { isReservedTree } from "../thing/topics.ts";
+import { isReservedTree, namesConnection, parseStatusTopic } from "../thing/topics.ts";
 import { FilterTrie } from "./filter-trie.ts";
 import { filterById } from "./grants.ts";
 import type { Qos } from "./frame-kinds.ts";
@@ -246,8 +246,10 @@ export class Sessions {
   readonly #find = (topic: string): readonly Match[] => {
     const found = new Map<Session, Qos>();
     const ofReserved = isReservedTree(topic);
-    this.#subscriptions.match(topic, ({ session, qos, isReserved }) => {
+    const isConnection = parseStatusTopic(topic)?.kind === "connection";
+    this.#subscriptions.match(topic, ({ session, qos, isReserved, matching }) => {
       if (isReserved !== ofReserved) return;
+      if (isConnection && !namesConnection(matching)) return;
       const before = found.get(session);
       if (before === undefined || before < qos) found.set(session, qos);
     });

@@ -17,7 +17,12 @@ export type AffordanceTopic = ThingTopic<"property" | "action" | "event"> & {
 export type InboundTopic = AffordanceTopic | ThingTopic<"properties" | "description" | "data">;
 
 /** What the gateway publishes; `data` is the echo on the very topic it was published to. */
-export type StatusTopic = AffordanceTopic | ThingTopic<"description" | "errors" | "data">;
+export type StatusTopic =
+  AffordanceTopic | ThingTopic<"description" | "errors" | "connection" | "data">;
+
+/** Whether a device is there is told only to filters that name it: it may come and go all the time. */
+const CONNECTION_LEVEL = "/connection";
+export const namesConnection = (filter: string): boolean => filter.endsWith(CONNECTION_LEVEL);
 
 /** A Thing as topics name it. */
 export type NamedThing = Pick<Thing, "account" | "id">;
@@ -41,6 +46,7 @@ export function parseStatusTopic(topic: string): StatusTopic | undefined {
   const { account, thing, rest } = at;
   if (rest === "") return { kind: "description", account, thing };
   if (rest === "/errors") return { kind: "errors", account, thing };
+  if (rest === CONNECTION_LEVEL) return { kind: "connection", account, thing };
   return parseAffordance(account, thing, rest);
 }
 
@@ -54,6 +60,8 @@ export const descriptionStatusTopic = (thing: NamedThing): string =>
   `status/${thing.account}/things/${thing.id}`;
 export const errorsTopic = (thing: NamedThing): string =>
   `status/${thing.account}/things/${thing.id}/errors`;
+export const connectionTopic = (thing: NamedThing): string =>
+  `status/${thing.account}/things/${thing.id}${CONNECTION_LEVEL}`;
 export const dataTopic = (thing: NamedThing): string => `${thing.account}/data/${thing.id}`;
 
 /** Whether the gateway is there, as its uplinks tell it. */

@@ -7,54 +7,91 @@ import type { DownMessage } from "./message.ts";
 
 type Age = { readonly atLeastMs: number; readonly atMostMs: number };
 
-/** When upstream was last heard, on both clocks. */
-type Heard = {
+/** A moment on both clocks. */
+type Moment = {
   readonly bootId: string;
   readonly monotonicMs: number;
   readonly wallMs: number;
   readonly isSynced: boolean;
 };
 
-const ALIVE = "alive";
+/** A line that has been opened. */
+export type OpenedLine = {
+  readonly sessionPresent: boolean;
+  /** When something came last, on the monotonic clock; absent: nobody says. */
+  readonly lastHeardMs?: number;
+};
+
+const CAUGHT_UP = "caught up";
 
 /**
  * How old a command from upstream may be. It says so itself (`time`), or its broker does, by what is
- * left until it expires; or it came while the line was open, and is new; or it waited upstream and is
- * at most as old as the line was away: then it counts as that old, for it must not be applied late.
+ * left until it expires; or it came when nothing waited upstream any more, and is new; or it may have
+ * waited there, since upstream was last known to hold nothing back: then it counts as that old, for it
+ * must not be applied late.
  */
 export class CommandAges {
   readonly #clock: Clock;
   readonly #memory: UplinkMemory;
-  #heard: Heard | undefined;
+  /** Everything that was said upstream before this had come by then. */
+  #caughtUp: Moment | undefined;
   #notedMs = -Infinity;
-  /** How old what waited upstream may be; `undefined`: all of that has come. */
-  #away: Age | undefined;
+  #line: OpenedLine | undefined;
   #openedMs = 0;
+  #heardMs = 0;
+  #messageMs = 0;
+  /** Something may wait upstream that is older than the line. */
+  #isBehind = true;
 
   constructor(clock: Clock, memory: UplinkMemory) {
     this.#clock = clock;
     this.#memory = memory;
-    this.#heard = readHeard(memory.note(ALIVE));
+    this.#caughtUp = readMoment(memory.note(CAUGHT_UP));
   }
 
-  /** `sessionPresent`: upstream may have kept commands while the line was away. */
-  lineOpened(sessionPresent: boolean): void {
-    this.#away = sessionPresent ? this.#sinceHeard() : undefined;
-    this.#openedMs = this.#clock.monotonicMs();
-    this.heard();
+  /** Without a session nothing waited. */
+  lineOpened(line: OpenedLine): void {
+    const now = this.#clock.monotonicMs();
+    this.#line = line;
+    this.#openedMs = now;
+    this.#heardMs = now;
+    this.#messageMs = now;
+    this.#isBehind = line.sessionPresent;
+    this.look();
   }
 
   /** Something came from upstream: the line works. */
   heard(): void {
-    const { bootId, monotonicMs, wallMs, isSynced } = this.#clock;
-    const now = monotonicMs();
-    this.#heard = { bootId, monotonicMs: now, wallMs: wallMs(), isSynced: isSynced() };
-    if (now - this.#notedMs >= FIXED_LIMITS.uplinkAliveNoteMs) this.#note(this.#heard);
+    this.#heardMs = this.#clock.monotonicMs();
+  }
+
+  /** A message came. */
+  taken(): void {
+    this.look();
+    this.heard();
+    this.#messageMs = this.#heardMs;
   }
 
   lineClosed(): void {
-    if (this.#heard !== undefined) this.#note(this.#heard);
-    this.#away = undefined;
+    this.look();
+    this.#line = undefined;
+    if (!this.#isBehind && this.#caughtUp !== undefined) this.#note(this.#caughtUp);
+    this.#isBehind = true;
+  }
+
+  /** Sees whether nothing waits upstream any more. To be called now and then. */
+  look(): void {
+    if (this.#line === undefined) return;
+    const { uplinkBacklogQuietMs, uplinkBacklogMsMax } = FIXED_LIMITS;
+    const { bootId, monotonicMs, wallMs, isSynced } = this.#clock;
+    const now = monotonicMs();
+    const isQuiet = now - this.#messageMs >= uplinkBacklogQuietMs;
+    if (isQuiet || now - this.#openedMs >= uplinkBacklogMsMax) this.#isBehind = false;
+    if (this.#isBehind) return;
+    const heardMs = Math.max(this.#heardMs, this.#line.lastHeardMs ?? 0);
+    const wall = wallMs() - (now - heardMs);
+    this.#caughtUp = { bootId, monotonicMs: heardMs, wallMs: wall, isSynced: isSynced() };
+    if (now - this.#notedMs >= FIXED_LIMITS.uplinkAliveNoteMs) this.#note(this.#caughtUp);
   }
 
   /**
@@ -82,38 +119,29 @@ export class CommandAges {
     }
     // It lies there for whoever subscribes, perhaps for months.
     if (message.retain) return { atLeastMs: Infinity, atMostMs: Infinity };
-    return this.#away ?? { atLeastMs: 0, atMostMs: 0 };
+    return this.#isBehind ? this.#sinceCaughtUp() : { atLeastMs: 0, atMostMs: 0 };
   }
 
-  /** A message came: was it the first after a silence, nothing waits upstream any more. */
-  taken(sinceLastMs: number): void {
-    const openMs = this.#clock.monotonicMs() - this.#openedMs;
-    const { uplinkBacklogQuietMs, uplinkBacklogMsMax } = FIXED_LIMITS;
-    if (sinceLastMs >= uplinkBacklogQuietMs || openMs >= uplinkBacklogMsMax) {
-      this.#away = undefined;
-    }
+  #note(moment: Moment): void {
+    this.#notedMs = this.#clock.monotonicMs();
+    this.#memory.setNote(CAUGHT_UP, moment);
   }
 
-  #note(heard: Heard): void {
-    this.#notedMs = heard.monotonicMs;
-    this.#memory.setNote(ALIVE, heard);
-  }
-
-  #sinceHeard(): Age {
-    const heard = this.#heard;
+  #sinceCaughtUp(): Age {
+    const moment = this.#caughtUp;
     // There was a session, and nobody knows since when.
-    if (heard === undefined) return { atLeastMs: 0, atMostMs: Infinity };
+    if (moment === undefined) return { atLeastMs: 0, atMostMs: Infinity };
     const { bootId, monotonicMs, wallMs, isSynced } = this.#clock;
-    if (heard.bootId === bootId) {
-      return { atLeastMs: 0, atMostMs: monotonicMs() - heard.monotonicMs };
+    if (moment.bootId === bootId) {
+      return { atLeastMs: 0, atMostMs: monotonicMs() - moment.monotonicMs };
     }
-    const byWallMs = Math.max(0, wallMs() - heard.wallMs);
-    const isKnown = heard.isSynced && isSynced();
+    const byWallMs = Math.max(0, wallMs() - moment.wallMs);
+    const isKnown = moment.isSynced && isSynced();
     return { atLeastMs: byWallMs, atMostMs: isKnown ? byWallMs : Infinity };
   }
 }
 
-function readHeard(note: Json | undefined): Heard | undefined {
+function readMoment(note: Json | undefined): Moment | undefined {
   if (note === undefined || !isJsonObject(note)) return undefined;
   const { bootId, monotonicMs, wallMs, isSynced } = note;
   if (typeof bootId !== "string" || typeof isSynced !== "boolean") return undefined;

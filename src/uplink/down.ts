@@ -9,7 +9,7 @@ import type { Principal } from "../thing/access.ts";
 import { isJsonObject, type Json } from "../thing/json.ts";
 import { parseTime } from "../thing/time.ts";
 import type { UplinkSettings } from "../uplink-settings.ts";
-import { CommandAges } from "./command-ages.ts";
+import { CommandAges, type OpenedLine } from "./command-ages.ts";
 import { applyCommand, type Said } from "./down-command.ts";
 import { DownRefusals } from "./down-refusals.ts";
 import { followRequest } from "./down-requests.ts";
@@ -66,7 +66,6 @@ export class Down {
   #line = 0;
   #isOpen = false;
   #acknowledged = 0;
-  #lastMs = 0;
   #cancelLook: CancelTimer | undefined;
   readonly #unlisten: () => void;
   #isStopped = false;
@@ -110,12 +109,11 @@ export class Down {
     if (this.#isPeer) await this.#status.recover();
   }
 
-  lineOpened({ sessionPresent }: { readonly sessionPresent: boolean }): void {
+  lineOpened(line: OpenedLine): void {
     this.#line += 1;
     this.#isOpen = true;
-    this.#lastMs = this.#deps.interactions.clock.monotonicMs();
-    this.#ages.lineOpened(sessionPresent);
-    this.#redeliveries.lineOpened(sessionPresent);
+    this.#ages.lineOpened(line);
+    this.#redeliveries.lineOpened(line.sessionPresent);
     this.#status.lineOpened();
     this.#look();
     this.#takeHeld();
@@ -156,20 +154,13 @@ export class Down {
   take(message: DownMessage, acknowledge: () => void): void {
     if (this.#isStopped) return;
     // The first ones may come with the answer to the CONNECT, before the line is called open.
-    if (this.#isOpen) this.#hear();
+    if (this.#isOpen) this.#ages.taken();
     const mustWait = !this.#isOpen || this.#held.length > 0;
     if (mustWait || this.#deps.interactions.store.writability.refusal !== undefined) {
       this.#held.push({ message, acknowledge });
     } else {
       this.#takeNow({ message, acknowledge });
     }
-  }
-
-  #hear(): void {
-    const now = this.#deps.interactions.clock.monotonicMs();
-    this.#ages.heard();
-    this.#ages.taken(now - this.#lastMs);
-    this.#lastMs = now;
   }
 
   get #isPeer(): boolean {
@@ -256,6 +247,7 @@ export class Down {
       case "event":
       case "data":
       case "errors":
+      case "connection":
         throw new GatewayError("unknown-topic", `the ${topic.kind} of a Thing are not followed`);
     }
   }
@@ -288,9 +280,10 @@ export class Down {
 
   #look(): void {
     this.#cancelLook?.();
-    if (!this.#isPeer) return;
-    this.#cancelLook = this.#deps.interactions.clock.after(LOOK_EVERY_MS, () => {
-      if (this.#deps.interactions.store.writability.refusal === undefined) this.#status.look();
+    const { clock, store } = this.#deps.interactions;
+    this.#cancelLook = clock.after(LOOK_EVERY_MS, () => {
+      this.#ages.look();
+      if (this.#isPeer && store.writability.refusal === undefined) this.#status.look();
       if (this.#isOpen) this.#look();
     });
   }

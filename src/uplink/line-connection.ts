@@ -90,6 +90,10 @@ export class Connection implements Line {
     return this.#watch.ackedMs;
   }
 
+  get lastHeardMs(): number {
+    return this.#watch.heardMs;
+  }
+
   /** Resolves at the CONNACK. @throws LineFailure. */
   async granted(signal: AbortSignal): Promise<Line> {
     const abort = (): void => this.#end(new LineFailure("ended", "the try was ended"));

@@ -54,6 +54,11 @@ export class LineWatch {
     return this.#ackedMs;
   }
 
+  /** When something came last, whatever it was. */
+  get heardMs(): number {
+    return this.#heardMs;
+  }
+
   /** `keepaliveMs`: what the broker wants in place of ours [MQTT-3.2.2-21 of MQTT 5]. */
   start(keepaliveMs?: number): void {
     if (keepaliveMs !== undefined && keepaliveMs > 0) this.#keepaliveMs = keepaliveMs;

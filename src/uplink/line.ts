@@ -48,6 +48,8 @@ export type Line = Granted & {
   readonly inFlight: { readonly count: number; readonly bytes: number };
   /** When the last acknowledgement came, on the monotonic clock; before the first: when it was made. */
   readonly lastProgressMs: number;
+  /** When anything came from the broker, likewise. */
+  readonly lastHeardMs: number;
   /**
    * Publishes at QoS 1 and calls back once: at the PUBACK, or with what went wrong. Messages go out in
    * the order of the calls. The caller keeps to the window. Returns the packet id it went with.

@@ -149,6 +149,7 @@ export async function startGateway(
     version: "9.9.9",
     describeGateway: (): JsonObject => ({ store: { state: "open" }, broker: {}, uplinks: [] }),
     isReady: () => true,
+    deviceConnections: { of: () => ({ isOnline: false, since: undefined }) },
     loginFailures: new AddressRate(limits.login_failures_per_minute_per_address, clock),
     ...options.deps,
   };

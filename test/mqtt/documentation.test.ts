@@ -49,6 +49,7 @@ await test("the topic tables have each kind of topic that the code reads", (t) =
   };
   const status: Record<topics.StatusTopic["kind"], true> = {
     ...{ property: true, action: true, event: true, description: true, errors: true, data: true },
+    connection: true,
   };
   const example = (topic: string): string => topic.replaceAll(/[{}]/g, "");
   const kinds = (rows: typeof PUBLISHED, parse: (topic: string) => { kind: string } | undefined) =>

@@ -10,6 +10,7 @@ import type { LogFields } from "../../src/log.ts";
 import type { Qos } from "../../src/mqtt/frame-kinds.ts";
 import { filterById } from "../../src/mqtt/grants.ts";
 import { takePublish, type InboundDeps } from "../../src/mqtt/inbound.ts";
+import { OnlineThings } from "../../src/mqtt/online-things.ts";
 import { Outbound } from "../../src/mqtt/outbound.ts";
 import { Refusals } from "../../src/mqtt/refusals.ts";
 import { RetainedMessages } from "../../src/mqtt/retained.ts";
@@ -55,6 +56,7 @@ export type Edge = {
   readonly deps: InteractionDeps;
   readonly sessions: Sessions;
   readonly retained: RetainedMessages;
+  readonly online: OnlineThings;
   readonly outbound: Outbound;
   readonly refusals: Refusals;
   readonly inbound: InboundDeps;
@@ -116,13 +118,14 @@ async function edgeOn(opened: Opened, given: Partial<Limits>): Promise<Edge> {
     rows,
   );
   const retained = new RetainedMessages({ commit: store.commit, limits }, rows.retained);
-  const outbound = new Outbound({ interactions: deps, sessions, retained });
+  const online = new OnlineThings(deps);
+  const outbound = new Outbound({ interactions: deps, sessions, retained, online });
   late.outbound = outbound;
   outbound.start(deps);
   const refusals = new Refusals(deps);
   const inbound: InboundDeps = { interactions: deps, outbound, retained, refusals };
   const wills = new Wills(inbound, clock, rows.wills);
-  const parts = { sessions, retained, outbound, refusals, inbound, wills, deadlines };
+  const parts = { sessions, retained, online, outbound, refusals, inbound, wills, deadlines };
   return { opened, limits, deps, ...parts, published, dropped, logged };
 }
 

@@ -231,7 +231,7 @@ await test("a command whose life is over is not applied", async (t) => {
 
 await test("a request that came too late is recorded as expired, and no device gets it", async (t) => {
   const site = await openDownSite(t);
-  site.down.lineOpened({ sessionPresent: true });
+  site.down.lineOpened({ sessionPresent: false });
   site.down.lineClosed();
   site.harness.clock.advance(60_000);
   site.down.lineOpened({ sessionPresent: true });
@@ -251,12 +251,16 @@ await test("what comes while the line is open is new; what waited upstream is no
   const { clock } = site.harness;
   const pending = () => site.deps.store.requests.countUnfinishedOf(site.thing.number);
   const request = () => message(`${T}/actions/stop`, { stop: { timeout: 2 } });
-  site.down.lineOpened({ sessionPresent: true });
+  site.down.lineOpened({ sessionPresent: false });
   site.down.lineClosed();
   clock.advance(10_000);
   site.down.lineOpened({ sessionPresent: true });
   await takeAll(site, request());
   t.equal(pending(), 0);
+  site.down.lineClosed();
+  site.down.lineOpened({ sessionPresent: true });
+  await takeAll(site, request());
+  t.equal(pending(), 0, "a short line in between has not brought everything");
   clock.advance(FIXED_LIMITS.uplinkBacklogQuietMs - 1);
   await takeAll(site, request());
   t.equal(pending(), 0, "it may have waited");
@@ -273,7 +277,7 @@ await test("what comes while the line is open is new; what waited upstream is no
 await test("after a reboot haste counts against a command, and its absence for it", async (t) => {
   const site = await openDownSite(t);
   const { clock } = site.harness;
-  site.down.lineOpened({ sessionPresent: true });
+  site.down.lineOpened({ sessionPresent: false });
   site.down.lineClosed();
   await site.deps.store.commit.flushed();
   clock.reboot({ wall: clock.wall + 60_000, synced: false });
@@ -282,6 +286,22 @@ await test("after a reboot haste counts against a command, and its absence for i
   await takeAll(site, message(`${T}/actions/stop`, { stop: { timeout: 3_600 } }));
   t.equal(site.deps.store.requests.countUnfinishedOf(site.thing.number), 0);
   await takeAll(site, message(`${T}/actions/stop`, { stop: {} }));
+  t.equal(site.deps.store.requests.countUnfinishedOf(site.thing.number), 1);
+});
+
+await test("an idle line counts as heard while its broker answers pings", async (t) => {
+  const site = await openDownSite(t);
+  const { clock } = site.harness;
+  const line = { sessionPresent: false, lastHeardMs: 0 };
+  site.down.lineOpened(line);
+  clock.advance(3_600_000);
+  line.lastHeardMs = clock.monotonicMs() - 1_000;
+  site.down.lineClosed();
+  clock.advance(5_000);
+  site.down.lineOpened({ sessionPresent: true });
+  await takeAll(site, message(`${T}/actions/stop`, { stop: { timeout: 7 } }));
+  t.equal(site.deps.store.requests.countUnfinishedOf(site.thing.number), 1);
+  await takeAll(site, message(`${T}/actions/stop`, { stop: { timeout: 6 } }));
   t.equal(site.deps.store.requests.countUnfinishedOf(site.thing.number), 1);
 });
 
