@@ -64,5 +64,6 @@ for (const [what, heard, fault] of CASES) {
     const { faults } = judge(ACCEPTED, heard);
     if (fault === undefined) t.same(faults, []);
     else t.match(faults.join("\n"), fault);
+    t.end();
   });
 }
