@@ -31,6 +31,8 @@ const requests = z.record(
 );
 const events = z.record(z.string(), z.object({ data: z.unknown().optional() }));
 
+const presence = z.object({ state: z.string() });
+
 function describe(topic: StatusTopic, message: unknown): string {
   switch (topic.kind) {
     case "property":
@@ -50,5 +52,7 @@ function describe(topic: StatusTopic, message: unknown): string {
       return "has a new description";
     case "data":
       return "sent raw data";
+    case "connection":
+      return `is ${presence.parse(message).state}`;
   }
 }
