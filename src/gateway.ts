@@ -133,7 +133,7 @@ async function startOn(
     expiries.start();
     store.retention.start(deps.onFatal);
     store.keepWatch(deps.onFatal);
-    uplinks.start();
+    uplinks.start(mqtt.deviceConnections);
     state.isReady = true;
     const vitals = {
       isHealthy: async () => isHealthy(store),

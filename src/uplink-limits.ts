@@ -65,6 +65,8 @@ export const UPLINK_LIMITS = {
   uplinkFlightBytesMax: 1_048_576,
   /** Messages about the gateway itself that wait for room on the line. */
   uplinkAsidesMax: 100,
+  /** Things of which it is told at once whether a device is connected: what is owed goes on beside it. */
+  uplinkConnectionsToldMax: 50,
   /** Filters of one SUBSCRIBE: the fewest that a known broker takes. */
   uplinkFiltersPerPacketMax: 8,
   /** Accounts that come and go change what is subscribed to: looked at this often. */

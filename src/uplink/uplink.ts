@@ -1,12 +1,14 @@
 import type { CancelTimer } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
+import type { DeviceConnections } from "../interactions/device-connection.ts";
 import { makeUplinkFilter } from "../interactions/uplink-filter.ts";
 import type { UplinkLine } from "../interactions/uplinks.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import type { Outbox } from "../store/outbox.ts";
 import type { UplinkSettings } from "../uplink-settings.ts";
 import { backoffMs } from "./backoff.ts";
+import { ConnectionNews } from "./connection-news.ts";
 import { Down, type DownCounts } from "./down.ts";
 import { lineSettingsOf } from "./line-choice.ts";
 import { LineFailure, lineFailureOf } from "./line-failure.ts";
@@ -14,6 +16,7 @@ import { InboundSession } from "./line-inbound.ts";
 import { LineState } from "./line-state.ts";
 import { LineWork } from "./line-work.ts";
 import { openLine, type Line } from "./line.ts";
+import type { UpMessage } from "./message.ts";
 import { Presence } from "./presence.ts";
 import { Rate } from "./rate.ts";
 import { SentBefore } from "./sent-before.ts";
@@ -29,6 +32,8 @@ export type UplinkRunDeps = {
   readonly settings: UplinkSettings;
   /** Of the gateway, for its presence upstream. */
   readonly version: string;
+  /** Which Things have a device connected; absent: nobody knows. */
+  readonly connections: DeviceConnections | undefined;
 };
 
 /** Keeps a line to one upstream, for as long as it is not paused or stopped. */
@@ -54,6 +59,7 @@ export class UplinkRun {
   /** Something changed since the loop last looked. */
   #isInterrupted = false;
   #work: LineWork | undefined;
+  #news: ConnectionNews | undefined;
   #try = new AbortController();
   #wake: () => void = () => undefined;
   #ended: Promise<void> = Promise.resolve();
@@ -181,6 +187,7 @@ export class UplinkRun {
     const work = this.#begin(line, topics);
     const failure = await closed;
     this.#work = undefined;
+    this.#news?.end();
     work.ended();
     if (clock.monotonicMs() - openedMs >= this.#deps.settings.retry.max_s * 1_000) this.#failed = 0;
     return this.#judge(work.refusal ?? failure, work);
@@ -228,7 +235,18 @@ export class UplinkRun {
     });
     this.#work = work;
     work.start();
+    this.#news = this.#tellConnections(work);
     return work;
+  }
+
+  /** To a `peer` there is nothing to say: it sees the devices that it has. */
+  #tellConnections(work: LineWork): ConnectionNews | undefined {
+    const { interactions, settings, connections } = this.#deps;
+    if (connections === undefined || settings.shape === "peer") return undefined;
+    const { clock, store } = interactions;
+    const tell = (message: UpMessage): void => work.tell(message);
+    const [filter, mapping] = [this.#filter, this.#mapping];
+    return new ConnectionNews({ clock, store, connections, filter, mapping, tell });
   }
 
   #topics(): GatewayTopics {

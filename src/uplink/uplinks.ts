@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { InteractionDeps } from "../interactions/deps.ts";
+import type { DeviceConnections } from "../interactions/device-connection.ts";
 import { settingsOf, type FileUplinks } from "../interactions/kept-uplinks.ts";
 import type { UplinkDeps, UplinkTest } from "../interactions/uplinks.ts";
 import type { Outbox } from "../store/outbox.ts";
@@ -31,6 +32,7 @@ export class UplinkEdge {
   /** What is stopped comes to its end before what takes its place begins. */
   readonly #turns = new Map<string, Promise<void>>();
   #isStarted = false;
+  #connections: DeviceConnections | undefined;
 
   constructor(deps: UplinkEdgeDeps) {
     this.#deps = deps;
@@ -47,8 +49,9 @@ export class UplinkEdge {
   }
 
   /** Opens the lines of all uplinks there are. Does not wait for any. */
-  start(): void {
+  start(connections?: DeviceConnections): void {
     this.#isStarted = true;
+    this.#connections = connections;
     for (const { uplink } of this.#deps.interactions.store.outboxes.list())
       this.#changed(uplink.name);
   }
@@ -121,7 +124,8 @@ export class UplinkEdge {
       if (next === undefined || this.#running.get(name) !== next) return;
       const { interactions, version } = this.#deps;
       const { outbox, settings } = next;
-      next.run = new UplinkRun({ interactions, outbox, settings, version });
+      const connections = this.#connections;
+      next.run = new UplinkRun({ interactions, outbox, settings, version, connections });
       next.run.start();
     };
     const turned = (this.#turns.get(name) ?? Promise.resolve()).then(turn);
