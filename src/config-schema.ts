@@ -21,7 +21,7 @@ const SHAPES = {
     gather_ms: integer(
       0,
       100,
-      5,
+      8,
       "how long changes that come while others are being written wait for more, ms; a lone one never does",
     ),
     sync_interval_ms: integer(

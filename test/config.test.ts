@@ -31,7 +31,7 @@ function faultsOf(toml: string, env: NodeJS.ProcessEnv = {}): readonly string[] 
 }
 
 const DEFAULTS = {
-  store: { path: "./data", gather_ms: 5, sync_interval_ms: 0, quota_mb: 0 },
+  store: { path: "./data", gather_ms: 8, sync_interval_ms: 0, quota_mb: 0 },
   mqtt: { host: "127.0.0.1", port: 1883, free_topics: false, refused_filters: [] },
   http: { host: "127.0.0.1", port: 8080 },
   limits: defaultLimits(),
