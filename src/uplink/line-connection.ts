@@ -313,9 +313,9 @@ export class Connection implements Line {
             `the broker refused: ${reasonWords(code, properties?.reasonString)}`,
             code,
           );
-    const isKnown = this.#flight.settle(kind, packetId, failure);
+    const which = this.#flight.settle(kind, packetId, failure);
     // One for an id that is not known changes nothing: it may be of before our restart.
-    if (isKnown) this.#watch.acked();
+    if (which !== "unknown") this.#watch.acked(which);
   }
 
   /** MQTT 3.1.1 §4.8, MQTT 5 §4.13: what breaks the standard ends the connection. */

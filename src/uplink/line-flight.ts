@@ -50,14 +50,22 @@ export class Flight {
     this.#bytes += bytes;
   }
 
-  /** False: nothing of this kind waits under this id. */
-  settle(kind: Kind, packetId: number, failure?: LineFailure | MessageFailure): boolean {
+  /**
+   * `oldest`: it was the one that waits the longest, as it is with a broker that keeps the order;
+   * `unknown`: nothing of this kind waits under this id.
+   */
+  settle(
+    kind: Kind,
+    packetId: number,
+    failure?: LineFailure | MessageFailure,
+  ): "oldest" | "later" | "unknown" {
     const waiting = this.#waiting.get(packetId);
-    if (waiting?.kind !== kind) return false;
+    if (waiting?.kind !== kind) return "unknown";
+    const [oldest] = this.#waiting.keys();
     this.#waiting.delete(packetId);
     this.#bytes -= waiting.bytes;
     waiting.settled(failure);
-    return true;
+    return packetId === oldest ? "oldest" : "later";
   }
 
   /** The line is gone. */

@@ -78,8 +78,10 @@ export class LineWatch {
     this.#heardMs = this.#clock.monotonicMs();
   }
 
-  acked(): void {
+  /** Only the oldest that is acknowledged lets the next one's time begin. */
+  acked(which: "oldest" | "later"): void {
     this.#ackedMs = this.#clock.monotonicMs();
+    if (which === "later") return;
     this.#owedSinceMs = this.#owed() > 0 ? this.#ackedMs : undefined;
   }
 

@@ -11,19 +11,35 @@ export class Peer {
   readonly #came: Packet[] = [];
   readonly #waiting: ((packet: Packet) => void)[] = [];
   readonly ended: Promise<unknown>;
+  #onPacket: ((packet: Packet) => void) | undefined;
+  #hasEnded = false;
 
   constructor(socket: Socket, protocol: 4 | 5) {
     this.#socket = socket;
     this.#protocol = protocol;
     const read = parser({ protocolVersion: protocol });
     read.on("packet", (packet) => {
+      if (this.#onPacket !== undefined) {
+        this.#onPacket(packet);
+        return;
+      }
       const taker = this.#waiting.shift();
       if (taker === undefined) this.#came.push(packet);
       else taker(packet);
     });
     socket.on("data", (bytes) => read.parse(bytes));
     socket.on("error", () => undefined);
-    this.ended = once(socket, "close");
+    this.ended = once(socket, "close").then(() => (this.#hasEnded = true));
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Takes every packet from now on, and those that have come. */
+  onPacket(take: (packet: Packet) => void): void {
+    this.#onPacket = take;
+    for (const packet of this.#came.splice(0)) take(packet);
   }
 
   /** The next packet, which must be of this kind. */
@@ -65,6 +81,8 @@ export type FakeBroker = {
   readonly url: string;
   /** The next connection. */
   readonly peer: () => Promise<Peer>;
+  /** Connections that nobody asked for yet. */
+  readonly waiting: number;
 };
 
 export async function startFakeBroker(t: Test, protocol: 4 | 5): Promise<FakeBroker> {
@@ -88,6 +106,9 @@ export async function startFakeBroker(t: Test, protocol: 4 | 5): Promise<FakeBro
   if (address === null || typeof address === "string") throw new Error("no port");
   return {
     url: `mqtt://127.0.0.1:${address.port}`,
+    get waiting() {
+      return came.length;
+    },
     peer: async () =>
       came.shift() ?? within("a connection", new Promise<Peer>((resolve) => waiting.push(resolve))),
   };
