@@ -8,7 +8,7 @@ const ROUNDS = 4;
 
 // A batch waits long enough for all that is read before it closes.
 const site = await Site.start(file, {
-  SLUICE_STORE__GATHER_MS: "200",
+  SLUICE_STORE__GATHER_MS: "100",
   SLUICE_LIMITS__INFLIGHT: String(INFLIGHT),
 });
 await site.makeThing("boiler", BOILER);
