@@ -53,6 +53,18 @@ const PLANTED: readonly (readonly [path: string, wrong: string, rule: RegExp, ri
     'const a = await import("../store/a.ts");',
   ],
   [
+    "src/cli/planted.ts",
+    'import { a } from "../store/a.ts";',
+    /cli talks to the daemon/,
+    'import { a } from "../config.ts";',
+  ],
+  [
+    "src/tls/planted.ts",
+    'import { a } from "../store/a.ts";',
+    /tls never imports store/,
+    'import { a } from "../limits.ts";',
+  ],
+  [
     "src/http/planted.ts",
     'import { a } from "../gateway.ts";',
     /edge never imports root/,
