@@ -30,7 +30,31 @@ export const ERRORS = {
   unclaimed: {
     status: 403,
     title: "The gateway has not been claimed",
-    remedy: "Claim the gateway first, or set bootstrap.admin_token before its first start.",
+    remedy: "Claim the gateway first: sluice claim --show, at the box, says how.",
+    mqtt: "none",
+  },
+  claimed: {
+    status: 409,
+    title: "The gateway has been claimed",
+    remedy: "Log in. If nobody has the password: sluice user password NAME, at the box.",
+    mqtt: "none",
+  },
+  "wrong-claim-code": {
+    status: 403,
+    title: "The claim code is not the one of this gateway",
+    remedy: "Read it at the box: sluice claim --show. Each start makes a new one.",
+    mqtt: "none",
+  },
+  "weak-password": {
+    status: 400,
+    title: "The password is too easy to guess",
+    remedy: "Choose a longer one that is no common password and no name: four random words do.",
+    mqtt: "none",
+  },
+  "insecure-channel": {
+    status: 403,
+    title: "This is not sent without TLS",
+    remedy: "Use HTTPS, or do it on the machine itself.",
     mqtt: "none",
   },
   "read-only": {

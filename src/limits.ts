@@ -165,6 +165,8 @@ export const FIXED_LIMITS = {
 
   // Who may.
 
+  /** Characters of the password of a person: one of the commonest is refused besides. */
+  passwordLengthMin: 10,
   /** Bytes of a password that a person chose: beyond it hashing costs more and protects no better. */
   passwordBytesMax: 256,
   /** Passwords hashed at once: each takes 32 MiB and a core for about 100 ms. */
@@ -177,6 +179,10 @@ export const FIXED_LIMITS = {
   accessTokensPerClientMax: 50,
   /** Life of an access token from /oauth2/token, in seconds: a stolen one is of use for an hour. */
   accessTokenLifeS: 3_600,
+  /** Wrong claim codes a minute from one address, or network of IPv6: typing errors, not guesses. */
+  claimAttemptsPerMinutePerAddress: 6,
+  /** Wrong claim codes a minute from all addresses: of 59 bits nobody guesses one in a lifetime so. */
+  claimAttemptsPerMinute: 60,
   /** Addresses whose rates are remembered, each rate for itself: about 1 MB. */
   addressesMax: 10_000,
 

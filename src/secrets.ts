@@ -37,6 +37,36 @@ export async function isSecret(secret: string, stored: SecretHash): Promise<bool
   return timingSafeEqual(hash, Buffer.from(stored.hash, "base64url"));
 }
 
+/**
+ * What the disk holds of the password of a person: a PHC string, `$scrypt$ln=15,r=8,p=1$salt$hash`, so
+ * that a later version can ask for more and still check this one. On the thread pool, two at a time.
+ */
+export async function hashPassword(password: string, random: Random): Promise<string> {
+  const salt = Buffer.from(random.bytes(SALT_BYTES));
+  const hash = await stretch(composed(password), salt);
+  return `$scrypt$ln=15,r=8,p=1$${unpadded(salt)}$${unpadded(hash)}`;
+}
+
+const PHC = /^\$scrypt\$ln=15,r=8,p=1\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/;
+
+/** In constant time with regard to the password. False for a string that `hashPassword` did not make. */
+export async function isPassword(password: string, phc: string): Promise<boolean> {
+  const [, salt, wanted] = PHC.exec(phc) ?? [];
+  if (salt === undefined || wanted === undefined) return false;
+  const hash = await stretch(composed(password), Buffer.from(salt, "base64"));
+  const expected = Buffer.from(wanted, "base64");
+  return expected.length === hash.length && timingSafeEqual(hash, expected);
+}
+
+/** One keyboard types ü as one code point, another as two (NIST SP 800-63B §5.1.1.2). */
+function composed(password: string): string {
+  return password.normalize("NFC");
+}
+
+function unpadded(bytes: Buffer): string {
+  return bytes.toString("base64").replaceAll("=", "");
+}
+
 /** The synchronous case of `isSecret`: false for a password that was chosen. */
 export function isGeneratedSecret(secret: string, stored: SecretHash): boolean {
   if (stored.kind !== "sha256") return false;
@@ -57,7 +87,7 @@ const stretches: { running: number; readonly waiting: (() => void)[] } = {
   waiting: [],
 };
 
-async function stretch(password: string, salt: string): Promise<Buffer> {
+async function stretch(password: string, salt: string | Buffer): Promise<Buffer> {
   if (stretches.running < FIXED_LIMITS.passwordHashesMax) stretches.running += 1;
   else await new Promise<void>((resolve) => stretches.waiting.push(resolve));
   try {
@@ -84,13 +114,13 @@ const PASSWORD_LENGTH = 24;
 
 /** 11 lower-case alphanumerics. */
 export function generateUser(random: Random): string {
-  return pick(LETTERS, USER_LENGTH, random);
+  return pickCharacters(LETTERS, USER_LENGTH, random);
 }
 
 /** 24 characters with at least one letter, one digit and one symbol; about 146 bits. */
 export function generatePassword(random: Random): string {
   for (;;) {
-    const password = pick(PASSWORD_LETTERS + PASSWORD_SYMBOLS, PASSWORD_LENGTH, random);
+    const password = pickCharacters(PASSWORD_LETTERS + PASSWORD_SYMBOLS, PASSWORD_LENGTH, random);
     if (/[A-Za-z]/.test(password) && /[0-9]/.test(password) && /[^A-Za-z0-9]/.test(password)) {
       return password;
     }
@@ -105,7 +135,7 @@ export function generateToken(random: Random): string {
 }
 
 /** Characters drawn evenly: bytes beyond the last whole multiple are thrown away. */
-function pick(alphabet: string, length: number, random: Random): string {
+export function pickCharacters(alphabet: string, length: number, random: Random): string {
   const even = 256 - (256 % alphabet.length);
   let text = "";
   while (text.length < length) {

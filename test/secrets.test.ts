@@ -1,3 +1,4 @@
+import { scryptSync } from "node:crypto";
 import { test } from "tap";
 import * as secrets from "../src/secrets.ts";
 import { seededRandom } from "./store/random.ts";
@@ -87,4 +88,34 @@ await test("many passwords at once are all stretched, two at a time", async (t) 
     );
   });
   t.same(stretches, { count: 5, atOnceMax: 2 });
+});
+
+await test("a person's password becomes a PHC string, which it matches and no other does", async (t) => {
+  const phc = await secrets.hashPassword("kühlwasser 3 auf", random);
+  t.match(phc, /^\$scrypt\$ln=15,r=8,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/);
+  t.not(await secrets.hashPassword("kühlwasser 3 auf", random), phc, "salted");
+  t.equal(await secrets.isPassword("kühlwasser 3 auf", phc), true);
+  t.equal(
+    await secrets.isPassword("ku\u0308hlwasser 3 auf", phc),
+    true,
+    "typed on another keyboard",
+  );
+  t.equal(await secrets.isPassword("kuhlwasser 3 auf", phc), false);
+  for (const broken of [
+    "",
+    "$scrypt$",
+    phc.slice(0, -1),
+    phc.replace("ln=15", "ln=30"),
+    `${phc}=`,
+  ]) {
+    t.equal(await secrets.isPassword("kühlwasser 3 auf", broken), false, broken);
+  }
+});
+
+await test("the PHC string is what RFC 7914 says: scrypt of the password and the bytes of the salt", async (t) => {
+  const phc = await secrets.hashPassword("pleaseletmein", random);
+  const [, , , salt = "", hash] = phc.split("$");
+  const options = { N: 2 ** 15, r: 8, p: 1, maxmem: 2 ** 26 };
+  const expected = scryptSync("pleaseletmein", Buffer.from(salt, "base64"), 32, options);
+  t.equal(hash, expected.toString("base64").replace("=", ""));
 });
