@@ -1,5 +1,3 @@
-import { strict as assert } from "node:assert";
-import Router from "@koa/router";
 import Koa from "koa";
 import { ERRORS, GatewayError } from "../errors.ts";
 import { isOfAccount, type Principal } from "../thing/access.ts";
@@ -18,6 +16,7 @@ import { prepare, send } from "./outgoing.ts";
 import { isUnmodified } from "./preconditions.ts";
 import { problemAnswer, toGatewayError } from "./problem.ts";
 import { requireKnown } from "./query.ts";
+import { methodsOfPath, routing } from "./router.ts";
 import { makeRoutes } from "./routes.ts";
 
 /** What is asked of every request besides its route. */
@@ -51,29 +50,15 @@ export function makeApp(deps: HttpDeps, state: AppState): Koa {
     const ms = deps.clock.monotonicMs() - startedMs;
     deps.log.debug("http.request", { requestId, method, path, status, ms });
   });
-  const router = makeRouter(edge, makeRoutes(failures));
-  app.use(router.routes());
+  app.use(
+    routing(makeRoutes(failures), async (context, route) => {
+      const answer = await answerRoute(edge, context, route);
+      if (route.isStatic !== true) await durable(deps, isReadMethod(context.method));
+      send(context, answer);
+    }),
+  );
   app.use(async (context) => answerUnrouted(edge, context));
   return app;
-}
-
-/** One layer for each path: the router looks at every layer of it for every request. */
-function makeRouter(edge: Edge, routes: readonly Route[]): Router {
-  const router = new Router({ sensitive: true, strict: true });
-  for (const path of new Set(routes.map((route) => route.path))) {
-    const ofPath = routes.filter((route) => route.path === path);
-    const byMethod = new Map<string, Route>(ofPath.map((route) => [route.method, route]));
-    assert(byMethod.size === ofPath.length, `${path} has one route for each method`);
-    const methods = [...byMethod.keys()];
-    router.register(path, methods, async (context: Koa.Context & Params) => {
-      const route = byMethod.get(context.method === "HEAD" ? "GET" : context.method);
-      assert(route !== undefined, "the router knows the methods of the path");
-      const answer = await answerRoute(edge, context, route);
-      if (route.isStatic !== true) await durable(edge.deps, isReadMethod(context.method));
-      send(context, answer);
-    });
-  }
-  return router;
 }
 
 async function answerRoute(
@@ -156,8 +141,7 @@ function conditional(call: Call, answer: Answer): Answer {
 
 /** A path of ours with another method, or no path of ours. */
 async function answerUnrouted(edge: Edge, context: Koa.Context): Promise<void> {
-  const layers: unknown = context["matched"];
-  const methods = Array.isArray(layers) ? layers.flatMap(methodsOf) : [];
+  const methods = methodsOfPath(context);
   if (context.method === "OPTIONS" && (methods.length > 0 || context.req.url === "*")) {
     send(context, { status: 204, headers: { Allow: [...methods, "OPTIONS"].join(", ") } });
     return;
@@ -169,12 +153,6 @@ async function answerUnrouted(edge: Edge, context: Koa.Context): Promise<void> {
   if (methods.length === 0) throw nothingAt(context.path);
   context.set("Allow", [...methods, "OPTIONS"].join(", "));
   throw new GatewayError("method-not-allowed", `${context.path} does not take ${context.method}`);
-}
-
-function methodsOf(layer: unknown): readonly string[] {
-  if (typeof layer !== "object" || layer === null || !("methods" in layer)) return [];
-  const { methods } = layer;
-  return Array.isArray(methods) ? methods.filter((method) => typeof method === "string") : [];
 }
 
 function nothingAt(path: string): GatewayError {
