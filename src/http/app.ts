@@ -18,6 +18,7 @@ import { problemAnswer, toGatewayError } from "./problem.ts";
 import { requireKnown } from "./query.ts";
 import { methodsOfPath, routing } from "./router.ts";
 import { makeRoutes } from "./routes.ts";
+import { turnEnds } from "./turn-end.ts";
 
 /** What is asked of every request besides its route. */
 export type AppState = { readonly isStopping: () => boolean };
@@ -33,6 +34,7 @@ export function makeApp(deps: HttpDeps, state: AppState): Koa {
   const failures = deps.loginFailures;
   const edge: Edge = { deps, state, authenticate: makeAuthenticator(deps, failures) };
   const nextRequestId = requestIds(deps);
+  const turnEnd = turnEnds();
   const app = new Koa();
   // The client went away: there is nobody to tell.
   app.on("error", (error: unknown) => deps.log.debug("http.connection_failed", { error }));
@@ -45,6 +47,7 @@ export function makeApp(deps: HttpDeps, state: AppState): Koa {
     } catch (thrown) {
       send(context, await refusal(edge, context, thrown, requestId));
     }
+    await turnEnd();
     if (state.isStopping()) context.set("Connection", "close");
     const { method, path, status } = context;
     const ms = deps.clock.monotonicMs() - startedMs;
