@@ -4,6 +4,7 @@ import { z } from "zod";
 import { FIXED_LIMITS } from "./limits.ts";
 import { isAccountName, isThingId } from "./thing/thing.ts";
 import { isTopicName } from "./thing/topics.ts";
+import { upstreamAddressFault } from "./upstream-addresses.ts";
 
 /** What an uplink can be told to send; the words of `ChangeClass`. */
 export const UPLINK_CLASSES = ["property", "action", "event", "data", "thing"] as const;
@@ -297,6 +298,9 @@ function upstreamUrl() {
         context.addIssue("must have no path with mqtt and mqtts: for topics there is prefix");
       } else if (url.hash !== "") {
         context.addIssue("must have no fragment");
+      } else {
+        const fault = addressFault(url);
+        if (fault !== undefined) context.addIssue(`must lead to a broker: ${fault}`);
       }
     })
     .register(NOTES, { expected, why });
@@ -310,6 +314,7 @@ function proxyUrl() {
     (given) => {
       const url = parsedUrl(given);
       if (url === undefined || !/^(http|socks4|socks5):$/.test(url.protocol)) return false;
+      if (addressFault(url) !== undefined) return false;
       return `${url.pathname}${url.search}${url.hash}`.length <= 1;
     },
     { expected, why },
@@ -337,6 +342,16 @@ function isHostName(given: string): boolean {
 }
 
 function isHost(host: string): boolean {
-  const address = host.startsWith("[") ? host.slice(1, -1) : host;
-  return isIP(address) !== 0 || isHostName(host);
+  return isIP(unbracketed(host)) !== 0 || isHostName(host);
+}
+
+/** Of an IP address; what a name leads to is looked at when it is connected to. */
+function addressFault({ hostname }: URL): string | undefined {
+  const address = unbracketed(hostname);
+  const fault = upstreamAddressFault(address);
+  return fault === undefined ? undefined : `${address} ${fault}`;
+}
+
+function unbracketed(host: string): string {
+  return host.startsWith("[") ? host.slice(1, -1) : host;
 }

@@ -74,6 +74,12 @@ const URLS: readonly (readonly [url: string, isTaken: boolean])[] = [
   ["mqtt://host?x=1", false],
   ["ws://host/mqtt#part", false],
   [`ws://host/${"x".repeat(2048)}`, false],
+  ["mqtt://127.0.0.1", true],
+  ["mqtt://169.254.169.254", false],
+  ["wss://[fd00:ec2::254]/latest", false],
+  ["mqtt://[::ffff:169.254.169.254]", false],
+  ["mqtt://0.0.0.0", false],
+  ["mqtt://[ff02::1]", false],
   ["", false],
 ];
 

@@ -3,6 +3,7 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { createWebSocketStream, WebSocket } from "ws";
+import { lookupUpstream, upstreamAddressFault } from "../upstream-addresses.ts";
 import { LineFailure, lineFailureOf } from "./line-failure.ts";
 import { hostOf, passProxy, proxyEndpoint, type Endpoint } from "./line-proxy.ts";
 
@@ -57,6 +58,7 @@ function targetOf(url: URL): Endpoint {
 
 async function openSocket(route: Route, target: Endpoint, signal: AbortSignal): Promise<Socket> {
   if (route.proxy === undefined) return connect(target, "", signal);
+  requireAllowed(target, "");
   const proxy = new URL(route.proxy);
   const socket = await connect(proxyEndpoint(proxy), "the proxy ", signal);
   return within(socket, signal, "the proxy", async () => {
@@ -67,11 +69,18 @@ async function openSocket(route: Route, target: Endpoint, signal: AbortSignal): 
 
 async function connect(to: Endpoint, whose: string, signal: AbortSignal): Promise<Socket> {
   const { host, port } = to;
-  const socket = connectTcp({ host, port, noDelay: true, keepAlive: true });
+  requireAllowed(to, whose);
+  const socket = connectTcp({ host, port, noDelay: true, keepAlive: true, lookup: lookupUpstream });
   return within(socket, signal, `${whose}${host}:${port}`, async () => {
     await once(socket, "connect", { signal });
     return socket;
   });
+}
+
+/** @throws LineFailure for an IP address that no uplink must be at; names are looked at when looked up. */
+function requireAllowed({ host, port }: Endpoint, whose: string): void {
+  const fault = upstreamAddressFault(host);
+  if (fault !== undefined) throw new LineFailure("forbidden", `${whose}${host}:${port} ${fault}`);
 }
 
 async function secure(

@@ -1,11 +1,21 @@
+import { FORBIDDEN_ADDRESS } from "../upstream-addresses.ts";
+
 /**
  * Why a line did not come about, or ended. `refused`: the broker answered and said no; `unreachable`:
- * no way to it; `tls`: no trust between us; `timeout`: no answer to the connect; `stalled`: it owes an
+ * no way to it; `forbidden`: no uplink must be there; `tls`: no trust between us; `timeout`: no answer to the connect; `stalled`: it owes an
  * acknowledgement for too long; `protocol`: it broke the standard; `closed`: it hung up, or the network
  * did; `ended`: by ourselves.
  */
 export type LineFailureKind =
-  "refused" | "unreachable" | "tls" | "timeout" | "stalled" | "protocol" | "closed" | "ended";
+  | "refused"
+  | "unreachable"
+  | "forbidden"
+  | "tls"
+  | "timeout"
+  | "stalled"
+  | "protocol"
+  | "closed"
+  | "ended";
 
 /** `message` is plain words for an operator: no secret, no payload. */
 export class LineFailure extends Error {
@@ -44,6 +54,9 @@ export function lineFailureOf(error: unknown, at: string): LineFailure {
   if (error instanceof LineFailure) return error;
   const code = codeOf(error);
   const options = { cause: error };
+  if (code === FORBIDDEN_ADDRESS) {
+    return new LineFailure("forbidden", error instanceof Error ? error.message : at, options);
+  }
   const tls = TLS_WORDS.find(([pattern]) => pattern.test(code));
   if (tls !== undefined) return new LineFailure("tls", `${at}: ${tls[1]}`, options);
   const words = NETWORK_WORDS[code];
