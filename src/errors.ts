@@ -209,6 +209,12 @@ export const ERRORS = {
     remedy: "Use one of the media types named in detail.",
     mqtt: "none",
   },
+  misdirected: {
+    status: 421,
+    title: "The host is no name of the gateway",
+    remedy: "Come by its address, by localhost or by its host name.",
+    mqtt: "none",
+  },
   "rate-limited": {
     status: 429,
     title: "Too many requests",

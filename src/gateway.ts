@@ -3,6 +3,7 @@ import type { Clock, Random } from "./clock.ts";
 import { isLoopbackHost, type Config } from "./config.ts";
 import { GatewayError } from "./errors.ts";
 import { describer, statusLine } from "./gateway-description.ts";
+import { hostNames } from "./host-names.ts";
 import { startHttp, type HttpServer } from "./http/server.ts";
 import { ActionDeadlines } from "./interactions/action-deadlines.ts";
 import { putAccount } from "./interactions/accounts.ts";
@@ -122,6 +123,7 @@ async function startOn(
       name: "sluice",
       version,
       mqttPort,
+      hostNames: hostNames(),
       describeGateway: describer(ofUplinks, mqtt),
       deviceConnections: mqtt.deviceConnections,
     };

@@ -3,9 +3,11 @@ import { ERRORS, GatewayError } from "../errors.ts";
 import { isOfAccount, type Principal } from "../thing/access.ts";
 import { isAccountName } from "../thing/thing.ts";
 import { makeAuthenticator, type Authenticator } from "./authentication.ts";
+import { requireOwnPage } from "./browser-requests.ts";
 import type { Answer, Call, HttpDeps, Route } from "./call.ts";
 import {
   addressOf,
+  browserSigns,
   headerOf,
   incomingRequestId,
   makeCall,
@@ -43,6 +45,7 @@ export function makeApp(deps: HttpDeps, state: AppState): Koa {
     const startedMs = deps.clock.monotonicMs();
     prepare(context, requestId);
     try {
+      requireOwnPage(browserSigns(context), deps.hostNames);
       await next();
     } catch (thrown) {
       send(context, await refusal(edge, context, thrown, requestId));

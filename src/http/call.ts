@@ -16,6 +16,8 @@ export type HttpDeps = UplinkDeps & {
   readonly describeGateway: () => JsonObject;
   readonly isReady: () => boolean;
   readonly deviceConnections: Pick<DeviceConnections, "of">;
+  /** The names browsers may come by, in lower case; addresses and localhost need no name. */
+  readonly hostNames: ReadonlySet<string>;
   /** Failed log-ins by address, over all protocols. */
   readonly loginFailures: AddressRate;
   /** Where MQTT listens, for the forms of a Thing Description; absent: they lead to HTTP only. */

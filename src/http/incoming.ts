@@ -1,5 +1,6 @@
 import type Koa from "koa";
 import { readBody } from "./body.ts";
+import type { BrowserSigns } from "./browser-requests.ts";
 import type { Call, HttpDeps } from "./call.ts";
 import { readPreconditions } from "./preconditions.ts";
 import { parseQuery } from "./query.ts";
@@ -34,6 +35,17 @@ export function makeCall(deps: HttpDeps, context: Koa.Context & Params): Call {
 export function headerOf(context: Koa.Context, name: string): string | undefined {
   const value = context.req.headers[name];
   return typeof value === "string" ? value : undefined;
+}
+
+export function browserSigns(context: Koa.Context): BrowserSigns {
+  return {
+    method: context.method,
+    isTls: context.secure,
+    host: headerOf(context, "host"),
+    origin: headerOf(context, "origin"),
+    fetchSite: headerOf(context, "sec-fetch-site"),
+    hasCookie: context.req.headers.cookie !== undefined,
+  };
 }
 
 export function addressOf(context: Koa.Context): string {

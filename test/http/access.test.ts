@@ -5,6 +5,7 @@ import { makeRoutes } from "../../src/http/routes.ts";
 import { createClient } from "../../src/interactions/tokens.ts";
 import { SCOPES, type Scope } from "../../src/thing/access.ts";
 import { basic, BOILER, startGateway } from "./harness.ts";
+import { RawSocket } from "./raw-socket.ts";
 
 const ROUTES = makeRoutes(new AddressRate(0, { monotonicMs: () => 0 }));
 
@@ -25,6 +26,28 @@ await test("no route but the public ones answers without a token", async (t) => 
     t.equal(reply.status, 401, name);
     t.equal(reply.headers.get("www-authenticate"), CHALLENGE, name);
     t.equal(reply.json.code, "unauthorized", name);
+  }
+});
+
+await test("a page elsewhere changes nothing, and no name that was made to lead here is served", async (t) => {
+  const { call, port, admin } = await startGateway(t);
+  const origin = "https://evil.example";
+  const posted = await call("POST", "/A/things", { json: { id: "x" }, headers: { origin } });
+  t.match([posted.status, posted.json.code], [403, "forbidden"]);
+  t.equal((await call("GET", "/A/things/x")).status, 404);
+  const own = { origin: `http://127.0.0.1:${port}` };
+  t.equal((await call("POST", "/A/things", { json: { id: "y" }, headers: own })).status, 201);
+  t.equal(posted.headers.get("access-control-allow-origin"), null);
+  for (const [host, status] of [
+    ["evil.example", 421],
+    ["gw.example", 200],
+  ] as const) {
+    const socket = await RawSocket.open(port);
+    socket.send(
+      `GET /A/things HTTP/1.1\r\nHost: ${host}\r\nSec-Fetch-Site: same-origin\r\n` +
+        `Authorization: Bearer ${admin}\r\nConnection: close\r\n\r\n`,
+    );
+    t.match(await socket.closed(), new RegExp(`^HTTP/1.1 ${status} `), host);
   }
 });
 

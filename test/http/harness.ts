@@ -148,6 +148,7 @@ export async function startGateway(
     name: "sluice",
     version: "9.9.9",
     describeGateway: (): JsonObject => ({ store: { state: "open" }, broker: {}, uplinks: [] }),
+    hostNames: new Set(["gw.example"]),
     isReady: () => true,
     deviceConnections: { of: () => ({ isOnline: false, since: undefined }) },
     loginFailures: new AddressRate(limits.login_failures_per_minute_per_address, clock),
