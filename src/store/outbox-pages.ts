@@ -184,6 +184,12 @@ export class OutboxPages {
     this.#commit.put(outboxPageKey(this.#uplink, page.first), JSON.stringify(row));
   }
 
+  /** The row of a change goes: of what waits it is looked again what there is of it. */
+  rowGoes(key: string): void {
+    const item = this.#byKey.get(key);
+    if (item?.isQueued === true) item.content = undefined;
+  }
+
   /** A gap stands where the item was: put its page, and show it when that is on disk. */
   replace(item: PageItem, ref: GapRef): void {
     if (typeof item.ref === "string") this.#byKey.delete(item.ref);

@@ -153,6 +153,7 @@ export class Outbox {
   /** A row of the log is about to be deleted by a user. */
   rowGoes(of: ChangeClass, sequence: number): void {
     this.#backlog.rowGoes(of, sequence);
+    this.#pages.rowGoes(changeKey(of, sequence));
     this.#lateWrite.request();
   }
 

@@ -243,7 +243,9 @@ export class Retention {
       const fromLog = source?.of !== "property";
       for (const range of ranges) await this.#sweepRange(range, through, fromLog);
       if (this.#stopped) return;
-      this.#deps.deletions.finish(deleted);
+      // Its changes stay in the log: an uplink that owes some of them has to know that they are gone.
+      const isOwed = !fromLog && this.#deps.outboxes.neededFrom("property") <= through;
+      if (!isOwed) this.#deps.deletions.finish(deleted);
     }
   }
 

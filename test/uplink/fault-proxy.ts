@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Test } from "tap";
 import type { Dice } from "../crash/dice.ts";
+import { Doubles } from "./doubles.ts";
 
 /**
  * What the line does to bytes in both directions. `open`: passes them on. `stalled`: takes connections
@@ -14,9 +15,11 @@ export type Weather = {
   readonly delayMs?: number;
   /** In each direction and connection; 0: no bound. */
   readonly bytesPerS?: number;
+  /** So many of a hundred PUBLISH and PUBACK packets come twice; over plain MQTT. */
+  readonly doubledPercent?: number;
 };
 
-/** A line that fails as lines do. It works on TCP: nothing is doubled, lost or reordered in a connection. */
+/** A line that fails as lines do. It works on TCP: nothing is lost or reordered in a connection. */
 export class FaultProxy {
   readonly #upstreamPort: number;
   #server: Server;
@@ -170,6 +173,8 @@ class Direction {
   readonly #to: Socket;
   readonly #deps: PairDeps;
   readonly #passed: (bytes: number) => void;
+  readonly #doubles = new Doubles(() => this.#isDoubled());
+  #packets = 0;
   readonly #held: { readonly bytes: Buffer; readonly dueMs: number }[] = [];
   #heldBytes = 0;
   #nextMs = 0;
@@ -184,8 +189,10 @@ class Direction {
     this.#passed = passed;
     from.on("data", (bytes: Buffer) => {
       const { delayMs = 0 } = deps.weather();
-      this.#held.push({ bytes, dueMs: performance.now() + delayMs });
-      this.#heldBytes += bytes.length;
+      for (const piece of this.#doubles.pieces(bytes)) {
+        this.#held.push({ bytes: piece, dueMs: performance.now() + delayMs });
+        this.#heldBytes += piece.length;
+      }
       if (this.#heldBytes >= HELD_BYTES_MAX) from.pause();
       this.pump();
     });
@@ -217,6 +224,12 @@ class Direction {
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
+  }
+
+  #isDoubled(): boolean {
+    const { doubledPercent = 0 } = this.#deps.weather();
+    this.#packets += 1;
+    return (this.#packets * doubledPercent) % 100 < doubledPercent;
   }
 
   #pass(bytes: Buffer): void {
@@ -252,6 +265,7 @@ export async function misbehave(
     ["reset", () => proxy.reset()],
     ["slow", () => proxy.turn({ bytesPerS: 20_000 })],
     ["late", () => proxy.turn({ delayMs: 40 })],
+    ["doubles", () => proxy.turn({ doubledPercent: 20 })],
     ["clear", () => proxy.turn({})],
   ];
   while (!until.aborted) {

@@ -1,4 +1,5 @@
 import type { RecordedChange } from "../../../src/store/changes.ts";
+import { checkLosses, type Drop } from "./check-losses.ts";
 import type { Write } from "./devices.ts";
 import type { Command, Received } from "./upstream.ts";
 
@@ -13,6 +14,8 @@ export type Rule =
   | "numbers"
   /** Of each Thing, what came first came in the order of the log. */
   | "order"
+  /** A gap record is of the time that is missing, and the loss ledger counts what gaps name. */
+  | "gaps"
   /** A command is applied once, and its end is told. */
   | "once"
   /** No device is told of a request whose time is over. */
@@ -29,18 +32,29 @@ export type Evidence = {
   readonly received: readonly Received[];
   readonly commands: readonly Command[];
   readonly told: ReadonlyMap<number, readonly number[]>;
+  /** The loss ledger; absent: nothing may be lost. */
+  readonly drops?: readonly Drop[] | undefined;
 };
 
 /** What is wrong when everything has had its time to arrive. */
 export function checkAll(evidence: Evidence): readonly Fault[] {
   return [
     ...checkWrites(evidence),
-    ...checkNumbers(evidence.received),
+    ...checkUp(evidence),
     ...checkOrder(evidence.received),
-    ...checkComplete(evidence),
     ...checkCommands(evidence),
     ...checkTimes(evidence),
   ];
+}
+
+function checkUp(evidence: Evidence): readonly Fault[] {
+  const { changes, things, received, drops } = evidence;
+  if (drops === undefined) return [...checkNumbers(received), ...checkComplete(evidence)];
+  const says = (change: RecordedChange): string => {
+    return `${things.get(change.thing)} ${sayingOf(change)}`;
+  };
+  const said = ({ topic, payload }: Received): string => saidBy(topic, payload);
+  return checkLosses({ changes, received, drops, says, said });
 }
 
 function checkWrites({ changes, things, writes }: Evidence): Fault[] {

@@ -30,6 +30,11 @@ if (values.fault === undefined) {
     { timeout, skip },
     survives,
   );
+  await test(
+    `what small bounds drop meanwhile is named by gap records in its place (seed ${seed})`,
+    { timeout, skip },
+    namesLosses,
+  );
 } else {
   const names = values.fault === "all" ? Object.keys(PLANTED_FAULTS) : [values.fault];
   for (const name of names) {
@@ -48,11 +53,19 @@ async function survives(t: Test): Promise<void> {
   t.ok(counts.written > rounds * 5, "devices had something to say");
 }
 
+async function namesLosses(t: Test): Promise<void> {
+  const { faults, ...counts } = await runRounds(t, { rounds, seed, lifeMsMax, isSmall: true });
+  t.comment(JSON.stringify(counts));
+  t.same(faults.slice(0, 20), []);
+  t.ok(counts.dropped > rounds, "bounds were gone over");
+}
+
 async function isNoticed(t: Test, name: string): Promise<void> {
   const planted = PLANTED_FAULTS[name];
   if (planted === undefined) throw new Error(`there is no fault ${name}`);
   const env = plantingEnvironment(name);
-  const { faults, kills } = await runRounds(t, { rounds, seed, lifeMsMax, env });
+  const { isSmall = false } = planted;
+  const { faults, kills } = await runRounds(t, { rounds, seed, lifeMsMax, env, isSmall });
   const found = new Set(faults.map(({ rule }) => rule));
   t.comment(`after ${kills} kills: ${[...found].join(", ")}; ${faults[0]?.detail ?? ""}`);
   t.ok(planted.noticedBy.some((rule) => found.has(rule)));

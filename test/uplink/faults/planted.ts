@@ -6,6 +6,8 @@ export type PlantedFault = {
   readonly right: string;
   readonly wrong: string;
   readonly noticedBy: readonly Rule[];
+  /** It shows only where something is dropped. */
+  readonly isSmall?: boolean;
 };
 
 /** `npm run test:uplink -- --fault NAME` runs the daemon with it; `--fault all` one after the other. */
@@ -52,5 +54,33 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
     right: "this.#away = sessionPresent ? this.#sinceHeard() : undefined;",
     wrong: "",
     noticedBy: ["late"],
+  },
+  "what-is-dropped-is-not-told": {
+    file: "store/outbox-numbers.js",
+    right: "if (loss.count > 0)",
+    wrong: "if (false)",
+    noticedBy: ["complete", "gaps"],
+    isSmall: true,
+  },
+  "what-is-dropped-comes-back-with-a-kill": {
+    file: "store/outbox.js",
+    right: "if (drops !== undefined)",
+    wrong: "if (false)",
+    noticedBy: ["numbers", "complete", "invented", "gaps"],
+    isSmall: true,
+  },
+  "the-ledger-is-not-on-disk": {
+    file: "store/outbox.js",
+    right: "this.#ledger.write();",
+    wrong: "",
+    noticedBy: ["gaps"],
+    isSmall: true,
+  },
+  "a-gap-stands-behind-what-follows": {
+    file: "store/outbox-log.js",
+    right: "Math.min(range.place, this.#through)",
+    wrong: "Math.min(range.to + 40, this.#through)",
+    noticedBy: ["complete", "numbers", "invented", "gaps"],
+    isSmall: true,
   },
 };

@@ -11,6 +11,7 @@ import { Daemon } from "../../daemon.ts";
 import { startMosquitto } from "../brokers.ts";
 import { FaultProxy, misbehave } from "../fault-proxy.ts";
 import { checkAll, type Fault } from "./check.ts";
+import type { Drop } from "./check-losses.ts";
 import { Actor, Reporter } from "./devices.ts";
 import { Upstream } from "./upstream.ts";
 
@@ -19,6 +20,8 @@ export type RunOptions = {
   readonly seed: number;
   /** The longest life of the gateway, ms. */
   readonly lifeMsMax: number;
+  /** Bounds of the outbox that lines as bad as these go over; without: nothing may be lost. */
+  readonly isSmall?: boolean;
   /** More for the daemon's environment. */
   readonly env?: NodeJS.ProcessEnv;
 };
@@ -30,6 +33,8 @@ export type RunReport = {
   readonly written: number;
   readonly received: number;
   readonly commands: number;
+  /** Changes that gap records name. */
+  readonly dropped: number;
   readonly connections: number;
 };
 
@@ -57,6 +62,13 @@ export async function runRounds(t: Test, options: RunOptions): Promise<RunReport
   return { faults, ...run.counts };
 }
 
+/** A cut of a quarter of a second goes over them. */
+const SMALL_BOUNDS = {
+  property: { rows: 20, rule: "keep-newest" },
+  event: { rows: 10, rule: "keep-oldest" },
+  data: { bytes: 4_096, rule: "keep-newest" },
+} as const;
+
 class Run {
   readonly #t: Test;
   readonly #dice: Dice;
@@ -71,6 +83,8 @@ class Run {
   /** The log when the uplink was made. */
   #since = 0;
   #kills = 0;
+  #drops: readonly Drop[] = [];
+  readonly #isSmall: boolean;
 
   private constructor(
     t: Test,
@@ -90,6 +104,7 @@ class Run {
     this.#proxy = proxy;
     this.#upstream = upstream;
     this.#http = httpTo(ports[1], TOKEN);
+    this.#isSmall = options.isSmall ?? false;
     this.#env = {
       SLUICE_STORE__PATH: path,
       SLUICE_MQTT__PORT: String(ports[0]),
@@ -129,6 +144,7 @@ class Run {
       written: writes.reduce((sum, count) => sum + count, 0),
       received: this.#upstream.received.length,
       commands: this.#upstream.commands.length,
+      dropped: this.#drops.reduce((sum, { count }) => sum + count, 0),
       connections: this.#proxy.accepted,
     };
   }
@@ -138,6 +154,7 @@ class Run {
     this.#upstream.ask(60);
     for (const reporter of this.#reporters) reporter.report();
     const until = AbortSignal.timeout(1 + this.#dice.below(lifeMsMax));
+    if (this.#isSmall && this.#dice.chance(0.2)) await this.#setUp(1 + this.#dice.below(100));
     const happened = misbehave(this.#proxy, this.#dice.fork(`line ${this.#kills}`), until);
     await happened;
     if (this.#dice.chance(0.2)) return;
@@ -166,6 +183,7 @@ class Run {
       received: this.#upstream.received,
       commands: this.#upstream.commands,
       told: this.#actor?.told ?? new Map(),
+      drops: this.#isSmall ? this.#drops : undefined,
     });
     if (goOn && faults.length === 0) await this.#serve();
     return faults;
@@ -194,11 +212,7 @@ class Run {
     const { username, password } = made as { username: string; password: string };
     const { store } = (await this.#ask("GET", "/gateway")) as { store: { sequence: number } };
     this.#since = store.sequence;
-    await this.#ask("PUT", "/gateway/uplinks/up", {
-      url: `mqtt://127.0.0.1:${this.#proxy.port}`,
-      retry: { min_s: 0.1, max_s: 0.5 },
-      window: 50,
-    });
+    await this.#setUp(50);
     // What is asked before it has ever subscribed does not reach it.
     while (!(await this.#describe()).includes('"connected"')) await sleep(50);
     const login = (clientId: string) => ({ port: mqttPort, clientId, username, password });
@@ -207,6 +221,15 @@ class Run {
     );
     this.#actor = await Actor.start(login("actor"));
     this.#t.teardown(() => this.stop());
+  }
+
+  async #setUp(window: number): Promise<void> {
+    await this.#ask("PUT", "/gateway/uplinks/up", {
+      url: `mqtt://127.0.0.1:${this.#proxy.port}`,
+      retry: { min_s: 0.1, max_s: 0.5 },
+      window,
+      ...(this.#isSmall ? { bounds: SMALL_BOUNDS } : {}),
+    });
   }
 
   /** Until nobody has anything left to say, for as long as commands live. */
@@ -237,6 +260,7 @@ class Run {
     const { broker } = (await this.#ask("GET", "/gateway")) as { broker: { refused: unknown } };
     const { refused } = broker;
     const unanswered = this.#actor?.unanswered ?? 0;
+    this.#drops = drops as readonly Drop[];
     const line = { state, last_error, acked_seq, down, drops };
     return JSON.stringify({ owed: rows + unanswered, unanswered, refused, ...line });
   }
