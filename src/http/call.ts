@@ -50,8 +50,10 @@ export type AuthorisedCall = Call & { readonly principal: Principal };
 /** What a resource answers. It leaves when everything it shows is on disk. */
 export type Answer = {
   readonly status: number;
-  /** Absent: no body. */
+  /** Sent as JSON. Absent: no body. */
   readonly body?: Json;
+  /** Sent as it is, in place of `body`; with a `mediaType` of its own. */
+  readonly text?: string | Uint8Array;
   /** `application/json` if absent. */
   readonly mediaType?: string;
   /** Of the representation, without quotes. */

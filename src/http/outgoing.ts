@@ -17,11 +17,16 @@ export function prepare(context: Koa.Context, requestId: string): void {
 
 export function send(
   context: Koa.Context,
-  { status, body, mediaType, etag, headers }: Answer,
+  { status, body, text, mediaType, etag, headers }: Answer,
 ): void {
   context.status = status;
   if (headers !== undefined) context.set({ ...headers });
   if (etag !== undefined) context.set("ETag", `"${etag}"`);
+  if (text !== undefined) {
+    context.set("Content-Type", mediaType ?? "text/plain; charset=utf-8");
+    context.body = typeof text === "string" ? text : Buffer.from(text);
+    return;
+  }
   if (body === undefined) {
     context.body = null;
     return;
