@@ -22,6 +22,7 @@ import { LongStep } from "./long-step.ts";
 import { PropertyStates } from "./properties.ts";
 import { restoreFromLog, restoreIndexIn, type RestoreDeps } from "./restore.ts";
 import { makeMend } from "./recovery.ts";
+import { keepPrivate } from "./private-folder.ts";
 import { Retention, type HistoryBounds } from "./retention.ts";
 import { Space } from "./space.ts";
 import { Things } from "./things.ts";
@@ -100,6 +101,7 @@ const FORMAT = 2;
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { path, clock, log } = options;
   const database = await openDatabase(path, log);
+  keepPrivate(path, log);
   let store = await openStoreOn(database, options);
   if (database.damage.wish !== undefined) {
     // A place that cannot be read lets every compaction fail, and then every write: mend it now.
