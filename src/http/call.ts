@@ -84,7 +84,7 @@ export type Route =
 
 export function param(call: Pick<Call, "params">, name: string): string {
   const value = call.params.get(name);
-  assert(value !== undefined, `the route names :${name}`);
+  if (value === undefined) assert.fail(`the route names :${name}`);
   return value;
 }
 
@@ -98,5 +98,6 @@ export function onAccount(call: AuthorisedCall): {
 
 /** The Thing of the path and who asks. */
 export function onThing(call: AuthorisedCall): ThingRequest {
-  return { ...onAccount(call), thing: param(call, "thing") };
+  const { principal } = call;
+  return { principal, account: param(call, "account"), thing: param(call, "thing") };
 }

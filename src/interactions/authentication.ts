@@ -1,6 +1,7 @@
 import { isOver } from "../clock.ts";
 import { isGeneratedSecret, isSecret, lookupDigest, type SecretHash } from "../secrets.ts";
 import type { Credential } from "../store/credentials.ts";
+import type { Token } from "../store/tokens.ts";
 import type { Principal } from "../thing/access.ts";
 import type { InteractionDeps } from "./deps.ts";
 import { authenticateClient, clientIdOf } from "./tokens.ts";
@@ -13,12 +14,7 @@ export function authenticateToken(deps: AuthenticationDeps, text: string): Princ
   if (token === undefined) return undefined;
   const { expiresAt, expiresIn } = token;
   if (expiresAt !== undefined && isOver(deps.clock, expiresAt, expiresIn)) return undefined;
-  return {
-    kind: "token",
-    name: `token ${token.ulid}`,
-    account: token.account,
-    scopes: new Set(token.scopes),
-  };
+  return principalOfToken(token);
 }
 
 /** Who has this user and password: an OAuth 2 client or an MQTT credential. */
@@ -79,7 +75,18 @@ export function validSecrets(
   return [secret, previous.secret];
 }
 
-const principals = new WeakMap<Credential, Principal>();
+const principals = new WeakMap<Credential | Token, Principal>();
+
+/** The principal of a token: always the same object. */
+function principalOfToken(token: Token): Principal {
+  let principal = principals.get(token);
+  if (principal === undefined) {
+    const { ulid, account, scopes } = token;
+    principal = { kind: "token", name: `token ${ulid}`, account, scopes: new Set(scopes) };
+    principals.set(token, principal);
+  }
+  return principal;
+}
 
 /** The principal of a revision of a credential: always the same object. */
 export function principalOf(credential: Credential): Principal {
