@@ -185,6 +185,14 @@ export const FIXED_LIMITS = {
   claimAttemptsPerMinute: 60,
   /** Addresses whose rates are remembered, each rate for itself: about 1 MB. */
   addressesMax: 10_000,
+  /** Refusals remembered of one client: it has a few ways to go wrong, each a row with a count. */
+  refusalsPerClientMax: 20,
+  /** Refusals remembered of one address, or network of IPv6: many devices may share a NAT. */
+  refusalsPerNetworkMax: 200,
+  /** Refusals remembered in all: about 1 MB. */
+  refusalsMax: 2_000,
+  /** UTF-16 units of each text in a remembered refusal: strangers choose what is in it. */
+  refusalTextLengthMax: 256,
 
   // MQTT connections.
 

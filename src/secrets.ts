@@ -145,3 +145,11 @@ export function pickCharacters(alphabet: string, length: number, random: Random)
   }
   return text;
 }
+
+/**
+ * The text with the secret part of each bearer token left out: for texts that strangers choose and
+ * that are kept or logged. People put tokens into the wrong field.
+ */
+export function withoutTokens(text: string): string {
+  return text.includes("slu_") ? text.replaceAll(/slu_[A-Za-z0-9_-]+/g, "slu_…") : text;
+}
