@@ -130,6 +130,13 @@ export class OutboxPages {
     return amounts;
   }
 
+  /** Outstanding changes that have not been read since the start: `amounts` lacks them. */
+  get unread(): number {
+    let unread = 0;
+    for (const { content } of this.#bySeq.values()) if (content === undefined) unread += 1;
+    return unread;
+  }
+
   countOf(isLive: boolean): number {
     let count = 0;
     for (const page of this.#pages.values()) if (page.isLive === isLive) count += 1;

@@ -2,18 +2,36 @@ import { CHANGE_CLASSES } from "./keys.ts";
 import type { OutboxBounds } from "./outbox-bounds.ts";
 import { NO_AMOUNTS, type Amounts } from "./outbox-place.ts";
 
-/** Rates are of about the last minute: devices report once a minute, and people want to see a cut. */
+/** Rates are of about the last minute: devices report once a minute. */
 const OVER_MS = 60_000;
+/** What was before the line came or went counts as so much: people want to see a cut. */
+const OVER_TURN_MS = 2_000;
+/** Less says nothing. */
+const LOOK_MS_MIN = 1_000;
 
-type Counts = { readonly added: number; readonly acknowledged: number };
+type Seen = {
+  readonly ms: number;
+  /** These only grow. */
+  readonly added: number;
+  readonly acknowledged: number;
+  readonly owed: Amounts;
+  /** Rows of which `owed` has no bytes yet. */
+  readonly unread: number;
+};
 
 /** How fast an outbox fills and empties. */
 export class OutboxRates {
-  #seen: (Counts & { readonly ms: number; readonly owed: Amounts }) | undefined;
+  #seen: Seen;
+  /** So long rates are of what has been seen. */
+  #overMs = 0;
   #inPerS = 0;
   #outPerS = 0;
   /** Rows and bytes a second by which each class grows. */
-  #growth: Amounts | undefined;
+  #growth: Amounts = NO_AMOUNTS;
+
+  constructor(seen: Seen) {
+    this.#seen = seen;
+  }
 
   get inPerS(): number {
     return this.#inPerS;
@@ -23,24 +41,36 @@ export class OutboxRates {
     return this.#outPerS;
   }
 
-  /** Call it now and then, with what is owed. `counts` only grow. */
-  look(monotonicMs: number, counts: Counts, owed: Amounts): void {
+  /** Whether something can be said of the time since it was looked at last. */
+  isDue(ms: number): boolean {
+    return ms - this.#seen.ms >= LOOK_MS_MIN;
+  }
+
+  /** The line has come or gone: what was before soon says nothing. */
+  turn(): void {
+    this.#overMs = Math.min(this.#overMs, OVER_TURN_MS);
+  }
+
+  /** Call it now and then, and as soon as somebody asks. */
+  look(now: Seen): void {
     const before = this.#seen;
-    this.#seen = { ...counts, ms: monotonicMs, owed };
-    const passedMs = monotonicMs - (before?.ms ?? monotonicMs);
-    if (before === undefined || passedMs <= 0) return;
-    const isFirst = this.#growth === undefined;
-    const weight = isFirst ? 1 : 1 - Math.exp(-passedMs / OVER_MS);
+    this.#seen = now;
+    const passedMs = now.ms - before.ms;
+    if (passedMs <= 0) return;
+    const weight = passedMs / (this.#overMs + passedMs);
+    this.#overMs = Math.min(this.#overMs + passedMs, OVER_MS);
     const move = (rate: number, change: number): number =>
       rate + weight * ((change * 1_000) / passedMs - rate);
-    this.#inPerS = move(this.#inPerS, counts.added - before.added);
-    this.#outPerS = move(this.#outPerS, counts.acknowledged - before.acknowledged);
-    const growth = { ...(this.#growth ?? NO_AMOUNTS) };
+    this.#inPerS = move(this.#inPerS, now.added - before.added);
+    this.#outPerS = move(this.#outPerS, now.acknowledged - before.acknowledged);
+    // What has been read since is not new.
+    if (now.unread !== before.unread) return;
+    const growth = { ...this.#growth };
     for (const of of CHANGE_CLASSES) {
-      const [now, then] = [owed[of], before.owed[of]];
+      const [is, was] = [now.owed[of], before.owed[of]];
       growth[of] = {
-        rows: move(growth[of].rows, now.rows - then.rows),
-        bytes: move(growth[of].bytes, now.bytes - then.bytes),
+        rows: move(growth[of].rows, is.rows - was.rows),
+        bytes: move(growth[of].bytes, is.bytes - was.bytes),
       };
     }
     this.#growth = growth;
@@ -51,7 +81,7 @@ export class OutboxRates {
     let least = Infinity;
     for (const of of CHANGE_CLASSES) {
       const [pending, most] = [bounds.pending[of], bounds.of(of)];
-      const growth = this.#growth?.[of] ?? NO_AMOUNTS[of];
+      const growth = this.#growth[of];
       for (const unit of ["rows", "bytes"] as const) {
         const room = Math.max(0, most[unit] - pending[unit]);
         if (growth[unit] > 0 || (room === 0 && pending[unit] > 0)) {

@@ -36,7 +36,7 @@ export class Outbox {
   readonly #pages: OutboxPages;
   readonly #backlog: Backlog;
   readonly #ages: OutboxAges;
-  readonly #rates = new OutboxRates();
+  readonly #rates: OutboxRates;
   readonly #pager: OutboxPager;
   readonly #lateWrite: LateWrite;
   #uplink: Uplink;
@@ -61,6 +61,7 @@ export class Outbox {
     this.#backlog = new Backlog(deps, this.#ledger, this.#view, held);
     const { pages, ledger } = held;
     const own = { backlog: this.#backlog, lateWrite: this.#lateWrite };
+    this.#rates = new OutboxRates(this.#seen);
     this.#pager = new OutboxPager({ deps, pages, ledger, ...own, next: held.place.next });
     this.rewind();
   }
@@ -70,6 +71,7 @@ export class Outbox {
   }
 
   get state(): OutboxState {
+    if (this.#rates.isDue(this.#deps.clock.monotonicMs())) this.#rates.look(this.#seen);
     const parts = {
       backlog: this.#backlog,
       pages: this.#pages,
@@ -122,10 +124,16 @@ export class Outbox {
    * is backlog. Call it before the first `take` of each line.
    */
   rewind(): void {
+    this.#rates.turn();
     this.#backlogThrough = this.#deps.changes.sequence;
     if (this.#terms.order === "live-first") this.#backlog.split(this.#backlogThrough);
     this.#pager.rewind();
     this.#lateWrite.request();
+  }
+
+  /** The line is gone. */
+  lineEnded(): void {
+    this.#rates.turn();
   }
 
   /** Calls back when something may be owed that was not; returns what ends that. */
@@ -181,10 +189,8 @@ export class Outbox {
 
   /** Looks at rates, ages and bounds: to be called now and then. Resolves when it is within them. */
   async look(): Promise<void> {
-    const { clock, bytesMax } = this.#deps;
-    const owed = plusAmounts(this.#backlog.bounds.pending, this.#pages.amounts);
-    this.#rates.look(clock.monotonicMs(), { ...this.#counts }, owed);
-    this.#backlog.setView(this.#view, bytesMax());
+    this.#rates.look(this.#seen);
+    this.#backlog.setView(this.#view, this.#deps.bytesMax());
     if (this.#ages.mark(this.#terms.bounds, this.#now)) {
       this.#areAgesDirty = true;
       this.#lateWrite.request();
@@ -225,6 +231,12 @@ export class Outbox {
     this.#pages.erase();
     this.#pager.close();
     this.memory.erase();
+  }
+
+  get #seen(): Parameters<OutboxRates["look"]>[0] {
+    const owed = plusAmounts(this.#backlog.bounds.pending, this.#pages.amounts);
+    const { unread } = this.#pages;
+    return { ms: this.#deps.clock.monotonicMs(), ...this.#counts, owed, unread };
   }
 
   get #now(): Now {

@@ -187,6 +187,7 @@ export class UplinkRun {
     const work = this.#begin(line, topics);
     const failure = await closed;
     this.#work = undefined;
+    this.#deps.outbox.lineEnded();
     this.#news?.end();
     work.ended();
     if (clock.monotonicMs() - openedMs >= this.#deps.settings.retry.max_s * 1_000) this.#failed = 0;

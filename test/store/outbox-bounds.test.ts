@@ -166,12 +166,47 @@ await test("how long it takes until the outbox is full, or empty", async (t) => 
       await site.outbox.look();
     }
   };
-  await site.outbox.look();
   await run(6, 0);
-  t.match(site.outbox.state, { inPerS: 2, outPerS: 0, fullInS: 440, emptyInS: null });
+  t.match(site.outbox.state, { fullInS: 440, emptyInS: null });
+  t.ok(Math.abs(site.outbox.state.inPerS - 2) < 0.1);
+  t.ok(site.outbox.state.outPerS < 0.1);
+  site.outbox.rewind();
   await run(30, 22);
   const { emptyInS, outPerS, fullInS } = site.outbox.state;
   t.ok(Math.abs(outPerS - 2.2) < 0.1, `${outPerS} go up a second`);
   t.ok(emptyInS !== null && emptyInS > 100 && emptyInS < 900, `empty in ${emptyInS} s`);
   t.equal(fullInS, null);
+});
+
+await test("it is shown a second after the start, and soon after the line has gone", async (t) => {
+  const site = await openSite(t, only({ event: bound({ rows: 1_000 }) }));
+  const { clock } = site.opened;
+  const { number } = site.makeThing("boiler");
+  const second = async (isUp: boolean): Promise<void> => {
+    await times(10, () => site.emit(number));
+    if (isUp) await drain(site);
+    clock.advance(1_000);
+  };
+  await second(false);
+  t.match(site.outbox.state, { inPerS: 11, fullInS: 99 });
+  for (let n = 0; n < 120; n += 1) await second(true);
+  const { fullInS } = site.outbox.state;
+  t.ok(fullInS === null || fullInS > 100_000, `${fullInS} s while the line is up`);
+  site.outbox.lineEnded();
+  for (let n = 0; n < 5; n += 1) await second(false);
+  const shown = site.outbox.state.fullInS ?? 0;
+  t.ok(shown >= 95 && shown < 140, `${shown} s, 5 s after the cut`);
+});
+
+await test("what a start finds waiting does not pass for new", async (t) => {
+  const site = await openSite(t, only({ event: bound({ rows: 1_000 }) }));
+  const { clock } = site.opened;
+  const { number } = site.makeThing("boiler");
+  await times(100, () => site.emit(number));
+  await site.store.commit.flushed();
+  t.equal((await site.outbox.take("strict", 1)).length, 1);
+  await site.reopen();
+  t.equal((await site.outbox.take("strict", 1)).length, 1, "its page has been read");
+  clock.advance(10_000);
+  t.equal(site.outbox.state.fullInS, null);
 });

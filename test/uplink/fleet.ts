@@ -39,6 +39,8 @@ const THINGS = ["boiler", "meter", "pump"] as const;
 const NAMES = ["p", "q"] as const;
 const NUMBERS = Object.fromEntries(NAMES.map((name) => [name, { type: "number" }]));
 const STARTED_AT_ONCE = 4;
+/** One with an account of its own, then one with a prefix, and so on. */
+const COMMANDED_EACH = 7;
 const PATIENCE_MS = 120_000;
 
 /** As docs/fleet.md has it: an account each, and for some a prefix each. */
@@ -64,12 +66,15 @@ export async function runFleet(t: Test, options: FleetOptions): Promise<FleetRep
   const startS = secondsSince(startMs);
 
   const { perS, drainS } = await writeOver(broker, historian, members, options);
+  const commanded = members.filter((_, index) => index % COMMANDED_EACH === 0);
+  for (const member of commanded) await command(historian, member);
 
   const verdicts = members.map((member) => judge(member, historian.heard));
-  const faults = verdicts.flatMap((verdict) => verdict.faults);
   const residentMiB = Math.round(process.memoryUsage.rss() / 2 ** 20);
   const late = await listen(t, port);
   await late.until("online is retained", ({ states }) => areAll(roots, states, "online"));
+  const retained = members.flatMap((member) => checkRetained(member, late.heard));
+  const faults = [...verdicts.flatMap((verdict) => verdict.faults), ...retained];
   await Promise.all(members.map(async ({ gateway }) => gateway.stop()));
   await late.until("all have gone", ({ states }) => areAll(roots, states, "offline"));
   const after = await listen(t, port);
@@ -77,7 +82,8 @@ export async function runFleet(t: Test, options: FleetOptions): Promise<FleetRep
   const sum = (of: "repeated" | "gaps"): number =>
     verdicts.reduce((total, verdict) => total + verdict[of], 0);
   return {
-    ...{ faults, written: members.length * options.changes, heard: historian.heard.length },
+    ...{ faults, written: members.length * options.changes + commanded.length },
+    ...{ heard: historian.heard.length },
     ...{ repeated: sum("repeated"), gaps: sum("gaps") },
     ...{ startS, perS, drainS, totalS: secondsSince(startMs), residentMiB },
   };
@@ -108,6 +114,31 @@ async function writeOver(
   await write(changes - 2 * part);
   await historian.until("what was written since", allCame(changes));
   return { perS, drainS: secondsSince(backMs) };
+}
+
+/** An application sets a value at one gateway; that no other takes it shows in what is heard of them. */
+async function command(historian: Listener, { root, things }: Member): Promise<void> {
+  const payload = JSON.stringify({ p: -1 });
+  const topic = `${root}/things/boiler/properties/p`;
+  await historian.publish(topic.replace("status/", "set/"), payload);
+  const isDone = (heard: Heard): boolean => heard.topic === topic && heard.payload === payload;
+  await historian.until(`a command at ${root}`, ({ heard }) => heard.some(isDone));
+  things.get("boiler")?.push(payload);
+}
+
+/** Whoever comes late finds the present values. */
+function checkRetained({ root, things }: Member, heard: readonly Heard[]): readonly string[] {
+  const faults: string[] = [];
+  for (const [thing, values] of things) {
+    for (const name of NAMES) {
+      const topic = `${root}/things/${thing}/properties/${name}`;
+      const last = values.findLast((payload) => payload.startsWith(`{"${name}"`));
+      const shown = heard.findLast((message) => message.topic === topic)?.payload;
+      if (shown !== last)
+        faults.push(`${topic} has ${shown ?? "nothing"}, not ${last ?? "nothing"}`);
+    }
+  }
+  return faults;
 }
 
 async function startMembers(
@@ -199,6 +230,7 @@ type Listener = {
   /** The last presence on each topic. */
   readonly states: ReadonlyMap<string, string>;
   readonly until: (what: string, isEnough: (listener: Listener) => boolean) => Promise<void>;
+  readonly publish: (topic: string, payload: string) => Promise<unknown>;
 };
 
 /** Hears everything of all sites; `until` resolves when what it has heard is enough. */
@@ -233,7 +265,9 @@ async function listen(t: Test, port: number, options: IClientOptions = {}): Prom
       clearInterval(timer);
     }
   };
-  const listener: Listener = { heard, values, states, until };
+  const publish: Listener["publish"] = async (topic, payload) =>
+    client.publishAsync(topic, payload, { qos: 1 });
+  const listener: Listener = { heard, values, states, until, publish };
   await client.subscribeAsync(["status/#", "plants/#"], { qos: 1 });
   return listener;
 }

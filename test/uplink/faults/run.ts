@@ -1,5 +1,4 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,6 +13,7 @@ import { checkAll, type Fault } from "./check.ts";
 import type { Drop } from "./check-losses.ts";
 import { Actor, Reporter } from "./devices.ts";
 import { Upstream } from "./upstream.ts";
+import { freePort, within } from "./waiting.ts";
 
 export type RunOptions = {
   readonly rounds: number;
@@ -42,7 +42,6 @@ const TOKEN = "slu_uplink-fault-run-administrator";
 const REPORTERS = ["meter", "press", "mixer"] as const;
 /** Rounds between two looks: each takes the time until everything has arrived. */
 const ROUNDS_A_LOOK = 10;
-const WAIT_MS_MAX = 60_000;
 /** Longer than the life of any command that ends by itself. */
 const COMMAND_MS_MAX = 3_500;
 
@@ -271,36 +270,5 @@ class Run {
       throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
     }
     return answer.body;
-  }
-}
-
-async function within(
-  promise: Promise<unknown>,
-  otherwise: string,
-  describe?: () => Promise<string>,
-): Promise<void> {
-  const stop = new AbortController();
-  const late = sleep(WAIT_MS_MAX, undefined, { signal: stop.signal }).then(async () => {
-    throw new Error(`${otherwise} within ${WAIT_MS_MAX} ms: ${(await describe?.()) ?? ""}`);
-  });
-  late.catch(() => undefined);
-  try {
-    await Promise.race([promise, late]);
-  } finally {
-    stop.abort();
-  }
-}
-
-/** Below the range of outgoing connections, so that it stays free while the gateway is down. */
-async function freePort(dice: Dice): Promise<number> {
-  for (;;) {
-    const port = 10_000 + dice.below(20_000);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once("error", () => resolve(false));
-      server.listen(port, "127.0.0.1", () => resolve(true));
-    });
-    await new Promise((resolve) => server.close(resolve));
-    if (isFree) return port;
   }
 }
