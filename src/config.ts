@@ -1,4 +1,4 @@
-import { readFileSync, existsSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { parse, TomlError } from "smol-toml";
 import type { z } from "zod";
@@ -14,7 +14,12 @@ export type Config = Omit<Parsed, "limits"> & { readonly limits: Limits };
 
 /** One line a fault: what is wrong, and what is expected there. Never a value: it may be a secret. */
 export type LoadedConfig =
-  | { readonly ok: true; readonly config: Config }
+  | {
+      readonly ok: true;
+      readonly config: Config;
+      /** The file, if it holds a secret and every user of the machine can read it. */
+      readonly exposedFile?: string;
+    }
   | { readonly ok: false; readonly faults: readonly string[] };
 
 /**
@@ -36,7 +41,23 @@ export function loadConfig(options: {
     faults.push(...parsed.error.issues.flatMap((i) => faultsOf(i, overlay.given)));
   if (!parsed.success || faults.length > 0) return { ok: false, faults };
   const limits = Object.freeze(defaultLimits(parsed.data.limits));
-  return { ok: true, config: Object.freeze({ ...parsed.data, limits }) };
+  const config = Object.freeze({ ...parsed.data, limits });
+  const isExposed = file !== undefined && holdsSecret(read.table) && isReadableByAll(file);
+  return { ok: true, config, ...(isExposed ? { exposedFile: file } : {}) };
+}
+
+const SECRET_KEYS: ReadonlySet<string> = new Set(["admin_token", "password", "key", "proxy"]);
+
+function holdsSecret(table: Table): boolean {
+  return Object.entries(table).some(([key, value]) => {
+    if (typeof value === "string") return SECRET_KEYS.has(key);
+    if (Array.isArray(value)) return value.some((item) => isTable(item) && holdsSecret(item));
+    return isTable(value) && holdsSecret(value);
+  });
+}
+
+function isReadableByAll(file: string): boolean {
+  return (statSync(file).mode & 0o004) !== 0;
 }
 
 /** The only place that reads the environment: everything else is handed what it needs. */

@@ -50,7 +50,7 @@ async function main(args: readonly string[]): Promise<ExitCode> {
     process.stdout.write("sluice: the configuration is valid\n");
     return EXIT.stopped;
   }
-  return run(loaded.config, env);
+  return run(loaded, env);
 }
 
 type Command = {
@@ -77,10 +77,14 @@ function parseCommand(args: readonly string[]): Command | undefined {
 }
 
 /** Runs the gateway until something ends it; resolves after the ordered stop. */
-async function run(config: Config, env: NodeJS.ProcessEnv): Promise<ExitCode> {
+async function run(
+  { config, exposedFile }: { readonly config: Config; readonly exposedFile?: string },
+  env: NodeJS.ProcessEnv,
+): Promise<ExitCode> {
   const clock = systemClock(config.clock.trust);
   const to = { clock, forJournal: isJournalStream(env, 1) };
   const log = openLog({ ...to, level: config.log.level });
+  if (exposedFile !== undefined) log.warn("config.readable_by_all", { path: exposedFile });
   const end = awaitEnd(log);
   const notifier = openNotifier({ env, pid: process.pid, clock, log });
   // The timers of the clock keep no process alive: without a listener yet it would just end.

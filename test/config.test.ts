@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -70,6 +70,31 @@ await test("the example file holds every key at its default", (t) => {
   );
   t.match(text, /^# admin_token = /m, "what has no default stands there as a comment");
   for (const row of CONFIG_KEYS) t.ok(text.includes(`# ${row.why}\n`), `says why: ${row.key}`);
+  t.end();
+});
+
+await test("a file that holds a secret and that everybody can read is named", (t) => {
+  const file = fileOf("");
+  const texts: readonly (readonly [toml: string, holdsSecret: boolean])[] = [
+    ['[bootstrap]\nadmin_token = "slu_aaaaaaaaaaaaaaaaaaaa"', true],
+    ['[[uplink]]\nname = "a"\nurl = "mqtt://host"\nusername = "u"\npassword = "p"', true],
+    ['[[uplink]]\nname = "a"\nurl = "mqtt://host"', false],
+    ["[mqtt]\nport = 1884", false],
+  ];
+  for (const [toml, holdsSecret] of texts) {
+    for (const [mode, isReadable] of [
+      [0o644, true],
+      [0o640, false],
+      [0o600, false],
+    ] as const) {
+      writeFileSync(file, toml);
+      chmodSync(file, mode);
+      const loaded = loadConfig({ file, env: {} });
+      t.equal(loaded.ok, true);
+      const exposed = loaded.ok ? loaded.exposedFile : undefined;
+      t.equal(exposed, holdsSecret && isReadable ? file : undefined, `${toml} ${mode.toString(8)}`);
+    }
+  }
   t.end();
 });
 
