@@ -1,5 +1,4 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { BlockList, isIP } from "node:net";
 import { parse, TomlError } from "smol-toml";
 import type { z } from "zod";
 import { CONFIG_KEYS, CONFIG_SCHEMA } from "./config-schema.ts";
@@ -63,17 +62,6 @@ function isReadableByAll(file: string): boolean {
 /** The only place that reads the environment: everything else is handed what it needs. */
 export function processEnvironment(): NodeJS.ProcessEnv {
   return process.env;
-}
-
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
-LOOPBACK.addAddress("::1", "ipv6");
-
-/** Can only this machine reach a listener on this host? Of names only `localhost` (RFC 6761 §6.3). */
-export function isLoopbackHost(host: string): boolean {
-  const family = isIP(host);
-  if (family === 0) return host.toLowerCase() === "localhost";
-  return LOOPBACK.check(host, family === 4 ? "ipv4" : "ipv6");
 }
 
 type Table = Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 import { AddressRate } from "./address-rate.ts";
 import type { Clock, Random } from "./clock.ts";
-import { isLoopbackHost, type Config } from "./config.ts";
+import type { Config } from "./config.ts";
 import { GatewayError } from "./errors.ts";
 import { describer, statusLine } from "./gateway-description.ts";
 import { hostNames } from "./host-names.ts";
@@ -13,6 +13,7 @@ import { termsOf, type FileUplinks } from "./interactions/kept-uplinks.ts";
 import { createToken } from "./interactions/tokens.ts";
 import { adoptFileUplinks, type UplinkDeps } from "./interactions/uplinks.ts";
 import type { Log } from "./log.ts";
+import { isLoopbackHost } from "./loopback.ts";
 import { openMqtt, type MqttBroker } from "./mqtt/broker.ts";
 import { generateToken } from "./secrets.ts";
 import { EXIT, StartError } from "./start-error.ts";
@@ -95,8 +96,6 @@ async function startOn(
   const deadlines = new ActionDeadlines(interactions, () => late.mqtt?.deliverWaiting());
   const loginFailures = makeLoginFailures(config, clock);
   const mqtt = await openMqtt(interactions, {
-    host: config.mqtt.host,
-    port: config.mqtt.port,
     refusedFilters: config.mqtt.refused_filters,
     loginFailures,
     deliverability: ({ thing, name, moment }) => deadlines.deliverability(thing, name, moment),
@@ -118,7 +117,8 @@ async function startOn(
   };
   try {
     await mqtt.start();
-    const mqttPort = await mqtt.listen();
+    const { host, port } = config.mqtt;
+    const { plain: mqttPort = port } = await mqtt.listen([{ kind: "plain", host, port }]);
     const shown = {
       name: "sluice",
       version,
@@ -129,7 +129,7 @@ async function startOn(
     };
     http = await startHttp(
       { ...ofUplinks, ...shown, loginFailures, isReady: () => state.isReady },
-      { host: config.http.host, port: config.http.port },
+      [{ kind: "plain", host: config.http.host, port: config.http.port }],
     );
     deadlines.start();
     expiries.start();
@@ -141,7 +141,7 @@ async function startOn(
       isHealthy: async () => isHealthy(store),
       statusLine: () => statusLine(ofUplinks, mqtt),
     };
-    return { mqttPort, httpPort: http.port, stop, ...vitals };
+    return { mqttPort, httpPort: http.ports.plain ?? config.http.port, stop, ...vitals };
   } catch (error) {
     await stop();
     throw error;

@@ -5,7 +5,8 @@ import fc from "fast-check";
 import { parse } from "smol-toml";
 import { test } from "tap";
 import { CONFIG_KEYS } from "../src/config-schema.ts";
-import { isLoopbackHost, loadConfig } from "../src/config.ts";
+import { loadConfig } from "../src/config.ts";
+import { isLoopbackHost } from "../src/loopback.ts";
 import type { Config } from "../src/config.ts";
 import { LIMITS, defaultLimits } from "../src/limits.ts";
 

@@ -1,4 +1,6 @@
+import type { Duplex } from "node:stream";
 import Koa from "koa";
+import type { Peer } from "../channel.ts";
 import { ERRORS, GatewayError } from "../errors.ts";
 import { isOfAccount, type Principal } from "../thing/access.ts";
 import { isAccountName } from "../thing/thing.ts";
@@ -6,7 +8,6 @@ import { makeAuthenticator, type Authenticator } from "./authentication.ts";
 import { requireOwnPage } from "./browser-requests.ts";
 import type { Answer, Call, HttpDeps, Route } from "./call.ts";
 import {
-  addressOf,
   browserSigns,
   headerOf,
   incomingRequestId,
@@ -23,7 +24,10 @@ import { makeRoutes } from "./routes.ts";
 import { turnEnds } from "./turn-end.ts";
 
 /** What is asked of every request besides its route. */
-export type AppState = { readonly isStopping: () => boolean };
+export type AppState = {
+  readonly isStopping: () => boolean;
+  readonly peerOf: (socket: Duplex) => Peer;
+};
 
 type Edge = {
   readonly deps: HttpDeps;
@@ -76,7 +80,7 @@ async function answerRoute(
     throw new GatewayError("stopping", "the gateway takes no more requests");
   }
   requireDecodable(context.path);
-  const call = makeCall(edge.deps, context);
+  const call = makeCall(edge.deps, context, edge.state.peerOf(context.req.socket));
   const account = call.params.get("account");
   const isInAccount = account !== undefined && route.path.startsWith("/:account/");
   if (isInAccount && !isAccountName(account)) throw nothingAt(context.path);
@@ -108,7 +112,8 @@ function requireScope(principal: Principal, scopes: readonly string[]): void {
 }
 
 async function authenticated(edge: Edge, context: Koa.Context): Promise<Principal> {
-  return edge.authenticate(headerOf(context, "authorization"), addressOf(context));
+  const { address } = edge.state.peerOf(context.req.socket);
+  return edge.authenticate(headerOf(context, "authorization"), address);
 }
 
 /**

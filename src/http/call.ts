@@ -1,5 +1,6 @@
 import type { AddressRate } from "../address-rate.ts";
 import { strict as assert } from "node:assert";
+import type { Channel } from "../channel.ts";
 import type { ThingRequest } from "../interactions/authorise.ts";
 import type { DeviceConnections } from "../interactions/device-connection.ts";
 import type { UplinkDeps } from "../interactions/uplinks.ts";
@@ -34,8 +35,9 @@ export type Call = {
   readonly params: ReadonlyMap<string, string>;
   readonly query: Query;
   readonly preconditions: Preconditions;
-  /** IP address of the peer. */
+  /** IP address of the peer; `local` over the Unix socket. */
   readonly address: string;
+  readonly channel: Channel;
   /** Of the local end of the connection, as the client addressed it: for absolute URIs. */
   readonly host: string;
   readonly header: (name: string) => string | undefined;

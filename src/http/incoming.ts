@@ -1,4 +1,5 @@
 import type Koa from "koa";
+import type { Peer } from "../channel.ts";
 import { readBody } from "./body.ts";
 import type { BrowserSigns } from "./browser-requests.ts";
 import type { Call, HttpDeps } from "./call.ts";
@@ -12,7 +13,7 @@ export type Params = { readonly params: Record<string, string> };
  * What a resource is given of a request.
  * @throws GatewayError `invalid-parameter`, `malformed`.
  */
-export function makeCall(deps: HttpDeps, context: Koa.Context & Params): Call {
+export function makeCall(deps: HttpDeps, context: Koa.Context & Params, peer: Peer): Call {
   const header = (name: string): string | undefined => headerOf(context, name);
   return {
     deps,
@@ -21,7 +22,8 @@ export function makeCall(deps: HttpDeps, context: Koa.Context & Params): Call {
     params: new Map(Object.entries(context.params)),
     query: parseQuery(context.querystring),
     preconditions: readPreconditions(header),
-    address: addressOf(context),
+    address: peer.address,
+    channel: peer.channel,
     host: hostOf(context),
     header,
     preferred: (mediaTypes) => {
@@ -46,10 +48,6 @@ export function browserSigns(context: Koa.Context): BrowserSigns {
     fetchSite: headerOf(context, "sec-fetch-site"),
     hasCookie: context.req.headers.cookie !== undefined,
   };
-}
-
-export function addressOf(context: Koa.Context): string {
-  return context.req.socket.remoteAddress ?? "";
 }
 
 const HOST = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?$/;

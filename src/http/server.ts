@@ -1,20 +1,16 @@
-import {
-  createServer,
-  STATUS_CODES,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from "node:http";
+import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { FIXED_LIMITS } from "../limits.ts";
 import { makeApp } from "./app.ts";
 import type { HttpDeps } from "./call.ts";
+import { Connections } from "./connections.ts";
+import { openEndpoint, portOf, type HttpEndpoint, type HttpPorts } from "./endpoint.ts";
 import { problem } from "./problem.ts";
 
 export type { HttpDeps } from "./call.ts";
 
 export type HttpServer = {
-  readonly port: number;
+  readonly ports: HttpPorts;
   /**
    * Stops listening at once; requests that run may finish within a few seconds, then they are cut
    * off. Idempotent.
@@ -32,101 +28,65 @@ const BOUNDS = {
 } as const;
 
 /**
- * Serves HTTP on `host` and `port` (0: a free one).
+ * Serves one application on all these endpoints, or on none.
  * @throws the error of `listen`: the port is in use, the address is not one of this machine.
  */
 export async function startHttp(
   deps: HttpDeps,
-  options: { readonly host: string; readonly port: number },
+  endpoints: readonly HttpEndpoint[],
 ): Promise<HttpServer> {
   let isStopping = false;
-  const app = makeApp(deps, { isStopping: () => isStopping });
   const connections = new Connections();
+  const app = makeApp(deps, {
+    isStopping: () => isStopping,
+    peerOf: (socket) => connections.peerOf(socket),
+  });
   const answer = app.callback();
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     connections.begin(request.socket, response);
     void answer(request, response);
   };
-  const server = createServer(BOUNDS, serve);
+  const servers: Server[] = [];
+  let stopped: Promise<unknown> | undefined;
+  const stop = async (): Promise<void> => {
+    isStopping = true;
+    stopped ??= Promise.all(servers.map(async (server) => close(server, connections, deps)));
+    await stopped;
+  };
+  const ports: { -readonly [Kind in keyof HttpPorts]: HttpPorts[Kind] } = {};
+  try {
+    for (const endpoint of endpoints) {
+      const server = await openEndpoint(endpoint, BOUNDS, serve, (socket, peer) => {
+        connections.add(socket, peer);
+      });
+      servers.push(server);
+      harden(server, connections, serve);
+      // Out of file descriptors, say: what is open is served all the same.
+      server.on("error", (error) => deps.log.error("http.accept_failed", { error }));
+      const port = portOf(server);
+      if (endpoint.kind !== "local" && port !== undefined) ports[endpoint.kind] = port;
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { ports, stop };
+}
+
+type Serve = (request: IncomingMessage, response: ServerResponse) => void;
+
+function harden(server: Server, connections: Connections, serve: Serve): void {
   server.maxHeadersCount = FIXED_LIMITS.httpHeadersMax;
   server.maxConnections = FIXED_LIMITS.httpConnectionsMax;
   // Whether to go on is said when the body is wanted: a refused one is never sent.
   server.on("checkContinue", serve);
   // RFC 9110 §10.1.1 lets an expectation that nobody knows be passed over; Node's 417 is no problem document.
   server.on("checkExpectation", serve);
-  server.on("connection", (socket) => connections.add(socket));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     // An answer now would be taken for that of a request before this one.
     if (connections.isBusy(socket)) socket.destroy();
     else refuseUnread(error, socket);
   });
-  await listen(server, options);
-  // Out of file descriptors, say: what is open is served all the same.
-  server.on("error", (error) => deps.log.error("http.accept_failed", { error }));
-  let stopped: Promise<void> | undefined;
-  return {
-    port: portOf(server),
-    stop: async () => {
-      isStopping = true;
-      stopped ??= close(server, connections, deps);
-      await stopped;
-    },
-  };
-}
-
-/**
- * Which connections have a request under way. Node's own count takes one that has sent nothing yet
- * for busy.
- */
-class Connections {
-  readonly #requests = new Map<Duplex, number>();
-  #isEnding = false;
-
-  add(socket: Duplex): void {
-    this.#requests.set(socket, 0);
-    socket.once("close", () => this.#requests.delete(socket));
-  }
-
-  begin(socket: Duplex, response: ServerResponse): void {
-    this.#count(socket, 1);
-    response.once("close", () => {
-      this.#count(socket, -1);
-      if (this.#isEnding && !this.isBusy(socket)) socket.end();
-    });
-  }
-
-  isBusy(socket: Duplex): boolean {
-    return (this.#requests.get(socket) ?? 0) > 0;
-  }
-
-  /** Ends what is idle now, and the others when they will be. */
-  endIdle(): void {
-    this.#isEnding = true;
-    for (const socket of this.#requests.keys()) if (!this.isBusy(socket)) socket.destroy();
-  }
-
-  #count(socket: Duplex, change: 1 | -1): void {
-    const requests = this.#requests.get(socket);
-    if (requests !== undefined) this.#requests.set(socket, requests + change);
-  }
-}
-
-async function listen(
-  server: Server,
-  options: { readonly host: string; readonly port: number },
-): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(options, () => {
-      server.removeListener("error", reject);
-      resolve();
-    });
-  });
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
 
 async function close(server: Server, connections: Connections, deps: HttpDeps): Promise<void> {

@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { Aedes } from "aedes";
 import { writeToStream, type IConnectPacket } from "mqtt-packet";
 import type { Deliverability } from "../interactions/action-deadlines.ts";
@@ -7,6 +7,7 @@ import type { CredentialChange, InteractionDeps } from "../interactions/deps.ts"
 import type { DeviceConnections } from "../interactions/device-connection.ts";
 import type { Publication } from "../interactions/publication.ts";
 import { AddressRate } from "../address-rate.ts";
+import type { Peer } from "../channel.ts";
 import { GatewayError } from "../errors.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { LoginTurns } from "../login-turns.ts";
@@ -14,9 +15,11 @@ import { Gate } from "./gate.ts";
 import { mayStillReceive } from "./grants.ts";
 import type { GateDeps } from "./gate-deps.ts";
 import type { InboundDeps } from "./inbound.ts";
+import { Listeners, type MqttEndpoint, type MqttPorts } from "./listeners.ts";
 import { OnlineThings } from "./online-things.ts";
 import { Outbound } from "./outbound.ts";
 import { SessionPersistence } from "./persistence.ts";
+import { Places, type ReleasePlace } from "./places.ts";
 import { Refusals } from "./refusals.ts";
 import { RetainedMessages } from "./retained.ts";
 import type { RequestReference } from "./message.ts";
@@ -26,8 +29,6 @@ import { Wills } from "./wills.ts";
 import { WrittenLevel } from "./written-level.ts";
 
 export type MqttOptions = {
-  readonly host: string;
-  readonly port: number;
   readonly refusedFilters: readonly string[];
   /** Failed log-ins by address, over all protocols. */
   readonly loginFailures: AddressRate;
@@ -53,12 +54,12 @@ export class MqttBroker {
   readonly #deps: InteractionDeps;
   readonly #options: MqttOptions;
   readonly #parts: Parts;
-  readonly #gates = new Set<Gate>();
+  /** Each connection that is served, and what gives its place to another. */
+  readonly #gates = new Map<Gate, ReleasePlace>();
   readonly #byClientId = new Map<string, Gate>();
-  readonly #byAddress = new Map<string, number>();
   readonly #dropped = new Map<string, number>();
-  readonly #connectRate: AddressRate;
-  readonly #server: Server;
+  readonly #places: Places;
+  readonly #listeners: Listeners;
   readonly #gateDeps: GateDeps;
   #aedes: Aedes | undefined;
   #isStopping = false;
@@ -72,9 +73,13 @@ export class MqttBroker {
     // 65,536 buffers, one for each packet id: of no use to an engine that sends CONNACK and PINGRESP.
     writeToStream.cacheNumbers = false;
     const { clock, limits } = deps;
-    this.#connectRate = new AddressRate(limits.connects_per_minute_per_address, clock);
+    const rate = new AddressRate(limits.connects_per_minute_per_address, clock);
+    this.#places = new Places(limits, rate);
     this.#gateDeps = this.#makeGateDeps();
-    this.#server = createServer({ noDelay: true }, (socket) => this.accept(socket));
+    this.#listeners = new Listeners({
+      accept: (socket, peer) => this.accept(socket, peer),
+      onFatal: options.onFatal,
+    });
   }
 
   /** Counters for the gateway's description. */
@@ -164,7 +169,7 @@ export class MqttBroker {
     });
     store.writability.onChange(() => {
       // Asked anew for each: what the first ones held may be as much as the store takes.
-      for (const gate of [...this.#gates]) {
+      for (const gate of [...this.#gates.keys()]) {
         gate.onWritability(store.writability.refusal === undefined);
       }
     });
@@ -173,19 +178,9 @@ export class MqttBroker {
     this.#parts.sessions.startExpiry();
   }
 
-  /** @returns the port, once clients are served on it. */
-  async listen(): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      const { host, port } = this.#options;
-      this.#server.listen({ host, port, backlog: FIXED_LIMITS.backlogMax }, () => {
-        this.#server.off("error", reject);
-        resolve();
-      });
-    });
-    this.#server.on("error", this.#options.onFatal);
-    const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address.port : this.#options.port;
+  /** @returns the ports, once clients are served on all of them. */
+  async listen(endpoints: readonly MqttEndpoint[]): Promise<MqttPorts> {
+    return this.#listeners.open(endpoints);
   }
 
   /** Closes every connection, publishes no will, keeps every persistent session. Idempotent. */
@@ -195,27 +190,24 @@ export class MqttBroker {
     this.#parts.sessions.stopExpiry();
     this.#parts.wills.stop();
     this.#parts.online.stop();
-    if (this.#server.listening) this.#server.close();
-    for (const gate of [...this.#gates]) gate.close("the gateway stops", { withoutWill: true });
+    this.#listeners.close();
+    for (const gate of [...this.#gates.keys()])
+      gate.close("the gateway stops", { withoutWill: true });
     const aedes = this.#aedes;
     if (aedes === undefined) return;
     await new Promise<void>((resolve) => aedes.close(() => resolve()));
   }
 
-  /** Serves a connection, unless there are too many. */
-  accept(socket: Socket): void {
-    const address = socket.remoteAddress ?? "";
-    const { connections, connections_per_address: perAddress } = this.#deps.limits;
-    const ofAddress = this.#byAddress.get(address) ?? 0;
-    const isOver = this.#gates.size >= connections || ofAddress >= perAddress;
-    if (this.#isStopping || isOver || this.#connectRate.take(address) > 0) {
+  /** Serves a connection, unless there are too many: any stream of MQTT's bytes. */
+  accept(stream: Duplex, peer: Peer): void {
+    const release = this.#isStopping ? undefined : this.#places.take(peer.address);
+    if (release === undefined) {
       // Before CONNECT nothing can be said [MQTT-3.1.0-1].
-      this.#deps.log.debug("mqtt.connection_refused", { address });
-      socket.destroy();
+      this.#deps.log.debug("mqtt.connection_refused", { address: peer.address });
+      stream.destroy();
       return;
     }
-    this.#byAddress.set(address, ofAddress + 1);
-    this.#gates.add(new Gate(socket, this.#gateDeps));
+    this.#gates.set(new Gate(stream, peer, this.#gateDeps), release);
   }
 
   #makeGateDeps(): GateDeps {
@@ -253,16 +245,16 @@ export class MqttBroker {
   }
 
   #forget(gate: Gate): void {
-    if (!this.#gates.delete(gate)) return;
+    const release = this.#gates.get(gate);
+    if (release === undefined) return;
+    this.#gates.delete(gate);
+    release();
     this.#parts.online.closed(gate);
     if (this.#byClientId.get(gate.clientId) === gate) this.#byClientId.delete(gate.clientId);
-    const ofAddress = (this.#byAddress.get(gate.address) ?? 1) - 1;
-    if (ofAddress > 0) this.#byAddress.set(gate.address, ofAddress);
-    else this.#byAddress.delete(gate.address);
   }
 
   #closeOf(ulid: string, which: (gate: Gate) => boolean, reason: string): void {
-    for (const gate of [...this.#gates]) {
+    for (const gate of [...this.#gates.keys()]) {
       if (gate.authenticated?.credential.ulid !== ulid || !which(gate)) continue;
       gate.close(reason, { withoutWill: true });
     }

@@ -1,7 +1,7 @@
-import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { GatewayError } from "../errors.ts";
 import { principalOf, type Authenticated } from "../interactions/authentication.ts";
+import type { Channel, Peer } from "../channel.ts";
 import type { CancelTimer } from "../clock.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import type { Principal } from "../thing/access.ts";
@@ -39,7 +39,8 @@ type Answer = { readonly first: AckByte; readonly packetId: number } | (() => vo
  */
 export class Gate extends Duplex {
   readonly address: string;
-  readonly #socket: Socket;
+  readonly channel: Channel;
+  readonly #socket: Duplex;
   readonly #deps: GateDeps;
   readonly #reader: FrameReader;
   readonly #outlet: SocketOutlet;
@@ -60,11 +61,12 @@ export class Gate extends Duplex {
   #hasDisconnected = false;
   readonly #cancelConnectTimer: CancelTimer;
 
-  constructor(socket: Socket, deps: GateDeps) {
+  constructor(socket: Duplex, peer: Peer, deps: GateDeps) {
     super({ allowHalfOpen: false, writableHighWaterMark: OUT_BYTES_MAX });
     this.#socket = socket;
     this.#deps = deps;
-    this.address = socket.remoteAddress ?? "";
+    this.address = peer.address;
+    this.channel = peer.channel;
     this.#reader = new FrameReader({ packetBytesMax: deps.interactions.limits.packet_bytes });
     const { clock } = deps.interactions;
     this.#outlet = new SocketOutlet(socket, clock, () => this.close("reads too slowly"));
@@ -74,9 +76,7 @@ export class Gate extends Duplex {
     this.#cancelConnectTimer = clock.after(FIXED_LIMITS.connectTimeoutMs, () => {
       this.close("no CONNECT");
     });
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, 60_000);
-    socket.on("data", (chunk) => this.#hear(chunk));
+    socket.on("data", (chunk: Buffer) => this.#hear(chunk));
     socket.on("error", () => this.close("socket error"));
     socket.on("close", () => this.close("socket closed"));
   }

@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Clock } from "../clock.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { ACK_BYTES, writeAck, type AckByte } from "./answers.ts";
@@ -18,7 +18,7 @@ const NOTHING = Buffer.alloc(0);
  * them.
  */
 export class SocketOutlet implements Outlet {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #clock: Clock;
   readonly #onFrozen: () => void;
   /** What leaves at the end of this turn; filled up to `#used`. */
@@ -28,7 +28,7 @@ export class SocketOutlet implements Outlet {
   #usual = CHUNK_BYTES_MIN;
   #isScheduled = false;
 
-  constructor(socket: Socket, clock: Clock, onFrozen: () => void) {
+  constructor(socket: Duplex, clock: Clock, onFrozen: () => void) {
     this.#socket = socket;
     this.#clock = clock;
     this.#onFrozen = onFrozen;

@@ -159,8 +159,9 @@ export async function startGateway(
   const makeToken = (scopes: readonly Scope[], account?: string): string =>
     createToken(deps, { scopes, ...(account === undefined ? {} : { account }) }).text;
   const admin = makeToken(SCOPES);
-  const server = await startHttp(deps, { host: "127.0.0.1", port: 0 });
-  const url = `http://127.0.0.1:${server.port}`;
+  const server = await startHttp(deps, [{ kind: "plain", host: "127.0.0.1", port: 0 }]);
+  const port = server.ports.plain ?? 0;
+  const url = `http://127.0.0.1:${port}`;
   t.teardown(async () => {
     await server.stop();
     await store.close();
@@ -168,7 +169,7 @@ export async function startGateway(
   });
   return {
     url,
-    port: server.port,
+    port,
     deps,
     admin,
     published,

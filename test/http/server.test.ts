@@ -306,9 +306,10 @@ await test("a stop lets what runs finish, takes nothing new, and frees the port"
   t.match(await busy.closed(), '{"target":7}', "what ran was answered, then the connection ended");
   await Promise.all([first, second]);
   t.same(deps.store.properties.get(1, "target")?.value, 7);
-  const again = await startHttp(deps, { host: "127.0.0.1", port });
-  t.equal(again.port, port);
-  await t.rejects(startHttp(deps, { host: "127.0.0.1", port }), { code: "EADDRINUSE" });
+  const endpoints = [{ kind: "plain", host: "127.0.0.1", port }] as const;
+  const again = await startHttp(deps, endpoints);
+  t.equal(again.ports.plain, port);
+  await t.rejects(startHttp(deps, endpoints), { code: "EADDRINUSE" });
   await again.stop();
 });
 

@@ -91,7 +91,7 @@ function frozen(): {
   const socket = new SimSocket("192.0.2.1");
   socket.isFrozen = true;
   let times = 0;
-  const outlet = new SocketOutlet(socket.asSocket(), new ManualClock(), () => (times += 1));
+  const outlet = new SocketOutlet(socket, new ManualClock(), () => (times += 1));
   return { socket, outlet, frozenTimes: () => times };
 }
 

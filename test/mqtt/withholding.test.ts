@@ -14,15 +14,13 @@ await test("publishes to a store that takes nothing are held for 30 s, then thei
   await flushed(edge);
   const { clock, store } = edge.opened;
   const broker = await openMqtt(edge.deps, {
-    host: "127.0.0.1",
-    port: 0,
     refusedFilters: [],
     loginFailures: new AddressRate(0, clock),
     deliverability: () => "deliver",
     onFatal: (error) => t.fail(String(error)),
   });
   await broker.start();
-  const port = await broker.listen();
+  const { plain: port = 0 } = await broker.listen([{ kind: "plain", host: "127.0.0.1", port: 0 }]);
   t.teardown(async () => broker.stop());
   const connect = async (clientId: string): Promise<mqtt.MqttClient> =>
     mqtt.connectAsync({

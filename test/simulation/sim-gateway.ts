@@ -82,8 +82,6 @@ export async function startSimGateway(
   const deadlines = new ActionDeadlines(deps, () => late.broker?.deliverWaiting());
   const expiries = new CredentialDeadlines(deps);
   const broker = await openMqtt(deps, {
-    host: "127.0.0.1",
-    port: 0,
     refusedFilters: [],
     loginFailures: new AddressRate(0, clock),
     deliverability: ({ thing, name, moment }) => deadlines.deliverability(thing, name, moment),

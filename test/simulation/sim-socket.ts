@@ -1,12 +1,12 @@
-import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
+import { tcpPeer, type Peer } from "../../src/channel.ts";
 
 /**
  * One end of a connection as the gateway sees it. What it writes is held until the world delivers
  * it; the world hands it bytes cut as it likes.
  */
 export class SimSocket extends Duplex {
-  readonly remoteAddress: string;
+  readonly peer: Peer;
   readonly #sent: Buffer[] = [];
   #heldWrites: (() => void)[] = [];
   /** A frozen reader: nothing is taken from us. */
@@ -14,12 +14,8 @@ export class SimSocket extends Duplex {
 
   constructor(remoteAddress: string) {
     super({ allowHalfOpen: true });
-    this.remoteAddress = remoteAddress;
+    this.peer = tcpPeer("plain", remoteAddress);
     this.on("error", () => undefined);
-  }
-
-  asSocket(): Socket {
-    return this as unknown as Socket;
   }
 
   /** What the gateway has sent since the last call. */
@@ -33,14 +29,6 @@ export class SimSocket extends Duplex {
     this.#sent.length = 0;
     this.#heldWrites = [];
     this.destroy();
-  }
-
-  setNoDelay(): this {
-    return this;
-  }
-
-  setKeepAlive(): this {
-    return this;
   }
 
   override _read(): void {

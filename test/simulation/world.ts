@@ -179,12 +179,17 @@ export class World {
       .then(then, () => undefined);
   }
 
+  #accept(client: SimClient): void {
+    const socket = client.connect();
+    this.#running().broker.accept(socket, socket.peer);
+  }
+
   #connectOrCut(client: SimClient): void {
     if (client.socket !== undefined) {
       if (this.#pick(3) === 0) client.lose();
       return;
     }
-    this.#running().broker.accept(client.connect().asSocket());
+    this.#accept(client);
   }
 
   #stepWallClock(): void {
@@ -219,7 +224,7 @@ export class World {
     for (let quiet = 0, before = ""; quiet < 20;) {
       for (const client of this.clients) {
         if (client.socket === undefined) {
-          this.#running().broker.accept(client.connect().asSocket());
+          this.#accept(client);
         }
         client.deliver(client.pendingBytes);
         client.hear();
