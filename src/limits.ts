@@ -265,6 +265,12 @@ export const FIXED_LIMITS = {
   patchOperationsMax: 500,
   /** UTF-16 units of a description while it is patched: a few `copy` could double it into gigabytes. */
   patchedLengthMax: 8_388_608,
+  /** Things in which a credential card looks for something to publish: a grant may be on thousands. */
+  cardThingsMax: 20,
+  /** UTF-16 units of a text that a credential card makes up where a DataSchema wants a long one. */
+  sampleTextLengthMax: 256,
+  /** Items of an array that a credential card makes up. */
+  sampleItemsMax: 16,
   /** Gaps, and rows set aside, that GET /gateway shows. */
   lossesShownMax: 100,
 

@@ -23,6 +23,11 @@ export type HttpDeps = UplinkDeps & {
   readonly loginFailures: AddressRate;
   /** Where MQTT listens, for the forms of a Thing Description; absent: they lead to HTTP only. */
   readonly mqttPort?: number;
+  /** Where the listeners with TLS are, if they run. */
+  readonly mqttsPort?: number;
+  readonly httpsPort?: number;
+  /** Of the CA that devices have to believe for them; absent: one that every system believes. */
+  readonly caPem?: string;
 };
 
 /** One request as a resource sees it: nothing of Koa, and the body only when it is asked for. */

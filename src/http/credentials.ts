@@ -19,6 +19,7 @@ import { formatTime } from "../thing/time.ts";
 import { jsonBody, parseBody } from "./body.ts";
 import { onAccount, param, type Answer, type AuthorisedCall, type Route } from "./call.ts";
 import { descriptionMember, timeMember } from "./body-members.ts";
+import { cardFormat, cardOf, getCard, renderCard, type CardFormat } from "./credential-card.ts";
 import { listAnswer, PAGE_PARAMETERS, pageById, readPageRequest } from "./lists.ts";
 import { requireMatch } from "./preconditions.ts";
 
@@ -27,12 +28,13 @@ const ONE = "/:account/mqtt/:ulid";
 const SCOPES = ["mqtt.credentials"] as const;
 
 export const credentialRoutes: readonly Route[] = [
-  { method: "POST", path: ALL, scopes: SCOPES, answer: postCredential },
+  { method: "POST", path: ALL, scopes: SCOPES, query: ["card"], answer: postCredential },
   { method: "GET", path: ALL, scopes: SCOPES, query: PAGE_PARAMETERS, answer: listCredentials },
   { method: "GET", path: ONE, scopes: SCOPES, answer: getCredential },
-  { method: "PUT", path: ONE, scopes: SCOPES, answer: updateCredential },
-  { method: "PATCH", path: ONE, scopes: SCOPES, answer: updateCredential },
+  { method: "PUT", path: ONE, scopes: SCOPES, query: ["card"], answer: updateCredential },
+  { method: "PATCH", path: ONE, scopes: SCOPES, query: ["card"], answer: updateCredential },
   { method: "DELETE", path: ONE, scopes: SCOPES, answer: removeCredential },
+  { method: "GET", path: `${ONE}/card`, scopes: SCOPES, query: ["format"], answer: getCard },
 ];
 
 const ids = z.array(z.string("must be an id"), 'must be an array of ids, or ["*"]').readonly();
@@ -84,8 +86,12 @@ function toRequest(body: z.infer<typeof change>): CredentialRequest {
   };
 }
 
-/** The answer has the four members of the contract: the password is in no other. */
+/**
+ * The answer has the four members of the contract, and a card if one was asked for: the password is in
+ * no other.
+ */
 async function postCredential(call: AuthorisedCall): Promise<Answer> {
+  const format = cardFormat(call, "card");
   const request = toRequest(parseBody(creation, await jsonBody(call)));
   const { store } = call.deps;
   const on = onAccount(call);
@@ -98,10 +104,21 @@ async function postCredential(call: AuthorisedCall): Promise<Answer> {
       username,
       ...(password === undefined ? {} : { password }),
       topics: showPatterns(store, account, grants),
+      ...cardMember(call, format, credential, password),
     },
     etag: etagOf(credential),
     headers: { Location: `/${account}/mqtt/${ulid}` },
   };
+}
+
+function cardMember(
+  call: AuthorisedCall,
+  format: CardFormat | undefined,
+  credential: Credential,
+  password: string | undefined,
+): JsonObject {
+  if (format === undefined) return {};
+  return { card: renderCard(cardOf(call, credential, password), format) };
 }
 
 function listCredentials(call: AuthorisedCall): Answer {
@@ -120,13 +137,17 @@ function getCredential(call: AuthorisedCall): Answer {
 
 /** PUT as PATCH: what is missing stays; `null` takes away what may be absent. */
 async function updateCredential(call: AuthorisedCall): Promise<Answer> {
+  const format = cardFormat(call, "card");
   const request = toRequest(parseBody(change, await jsonBody(call)));
   const { credential, password } = await changeCredential(call.deps, {
     ...onCredential(call),
     request,
     precondition: (present) => requireMatch(call.preconditions, etagOf(present)),
   });
-  const shown = render(call.deps.store, credential);
+  const shown = {
+    ...render(call.deps.store, credential),
+    ...cardMember(call, format, credential, password),
+  };
   return {
     status: 200,
     body: password === undefined ? shown : { ...shown, password },

@@ -1,0 +1,3 @@
+#pragma once
+struct Client {};
+struct WiFiClient : Client {};

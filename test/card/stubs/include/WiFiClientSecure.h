@@ -1,0 +1,5 @@
+#pragma once
+#include "WiFiClient.h"
+struct WiFiClientSecure : WiFiClient {
+  void setCACert(const char *);
+};

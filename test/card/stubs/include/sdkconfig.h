@@ -1,0 +1,2 @@
+#pragma once
+#define CONFIG_SLUICE_MQTT_PASSWORD "password"
