@@ -78,6 +78,15 @@ const SHAPES = {
     data_rows: rows(200_000, "raw data objects"),
     data_days: days(90, "raw data objects"),
   },
+  audit: {
+    rows: integer(
+      100,
+      1_000_000,
+      100_000,
+      "records of who changed what that are kept; the oldest go first; about 250 bytes each",
+    ),
+    days: days(730, "records of who changed what"),
+  },
   clock: {
     trust: oneOf(
       ["auto", "always", "reset"],
@@ -99,6 +108,7 @@ export const CONFIG_SCHEMA = z
     limits: z.strictObject(SHAPES.limits).readonly().prefault({}),
     bootstrap: z.strictObject(SHAPES.bootstrap).readonly().prefault({}),
     history: z.strictObject(SHAPES.history).readonly().prefault({}),
+    audit: z.strictObject(SHAPES.audit).readonly().prefault({}),
     clock: z.strictObject(SHAPES.clock).readonly().prefault({}),
     log: z.strictObject(SHAPES.log).readonly().prefault({}),
     uplink: UPLINKS_SCHEMA,

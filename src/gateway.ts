@@ -58,6 +58,7 @@ export async function startGateway(config: Config, deps: GatewayDeps): Promise<G
     window: { gatherMs: config.store.gather_ms, syncIntervalMs: config.store.sync_interval_ms },
     quotaBytes: config.store.quota_mb * 1024 * 1024,
     history: historyBounds(config),
+    audit: config.audit,
     clock,
     time: { floorMs: VERSION_DAY_MS, trust: config.clock.trust },
     random,

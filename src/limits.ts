@@ -293,6 +293,12 @@ export const FIXED_LIMITS = {
   waitingSizeMax: 33_554_432,
   /** Failed writes that follow each other, not of a full disk, before it is called hopeless. */
   writeFailuresMax: 3,
+  /** Rows of the audit log that one sweep takes: they are one batch. */
+  auditSweptRowsMax: 1_000,
+  /** UTF-16 units of each text in the audit log: strangers choose what is in some. */
+  auditTextLengthMax: 512,
+  /** Kinds of what was refused that the audit log tells apart in a minute: disks wear out. */
+  auditRepeatsMax: 100,
   /** Past revisions of Thing Descriptions, and deletions: nobody reads them but an uplink that is behind. */
   thingRevisionsMax: 10_000,
   /** Rows a sweep looks at before others get their turn. */

@@ -47,6 +47,7 @@ const DEFAULTS = {
     data_rows: 200_000,
     data_days: 90,
   },
+  audit: { rows: 100_000, days: 730 },
   clock: { trust: "auto" },
   log: { level: "info" },
   uplink: [],
@@ -120,6 +121,8 @@ await test("every key can be given in the file and by its variable, and the vari
       "slu_bbbbbbbbbbbbbbbbbb-_",
       "slu_bbbbbbbbbbbbbbbbbb-_",
     ],
+    ["audit.rows", "100", "1000000", 1_000_000],
+    ["audit.days", "0", "36500", 36_500],
     ["clock.trust", '"auto"', "always", "always"],
     ["log.level", '"error"', "debug", "debug"],
     ...Object.entries(LIMITS).map(
@@ -184,7 +187,7 @@ await test("a value that is not expected is a fault at its path", (t) => {
     ],
     [
       "[stor]",
-      "stor: expected one of store, mqtt, http, limits, bootstrap, history, clock, log, uplink",
+      "stor: expected one of store, mqtt, http, limits, bootstrap, history, audit, clock, log, uplink",
     ],
   ];
   for (const [toml, fault] of cases) t.same(faultsOf(toml), [fault], toml);

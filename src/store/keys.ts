@@ -17,6 +17,7 @@
  * | `p:` | how many changes a page of the log has to hold |
  * | `n:` | what is not there any more: gaps in the log, rows that were set aside |
  * | `g:` | age marks: which sequence was the last at which age of the store |
+ * | `j:` | the audit log, by number |
  * | `q:` | uplinks: settings, and what each owes and remembers |
  * | `!mqtt!` | the sublevel of the MQTT sessions |
  */
@@ -77,6 +78,14 @@ export const tokenKey = (ulid: string): string => `k:${ulid}`;
 export const clientKey = (ulid: string): string => `l:${ulid}`;
 export const ageMarkKey = (ageMs: number): string => `g:${digits(ageMs, SEQUENCE_DIGITS)}`;
 
+export const auditKey = (number: number): string => `j:${digits(number, SEQUENCE_DIGITS)}`;
+export const numberOfAuditKey = (key: string): number => Number.parseInt(key.slice(2), RADIX);
+/** From one number (inclusive) to another (inclusive). */
+export const auditRows = (first: number, last: number) => ({
+  gte: auditKey(first),
+  lte: auditKey(last),
+});
+
 export const pageKey = (page: number): string => `p:${digits(page, SEQUENCE_DIGITS)}`;
 export const pageOfKey = (key: string): number => Number.parseInt(key.slice(2), RADIX);
 export const gapKey = (number: number): string => `n:g${digits(number, THING_DIGITS)}`;
@@ -102,6 +111,7 @@ export const everyRow = {
   aside: under("n:r"),
   unfinishedRequest: under("o:"),
   uplink: under("q:u"),
+  audit: under("j:"),
 } as const;
 
 /** What begins with the number of a Thing. */

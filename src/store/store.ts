@@ -3,6 +3,7 @@ import { GatewayError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { Accounts } from "./accounts.ts";
 import { ActionRequests } from "./action-requests.ts";
+import { AuditLog, type AuditBounds } from "./audit.ts";
 import { ChangeLog, type LogMark } from "./changes.ts";
 import { Commit } from "./commit.ts";
 import type { WindowBounds } from "./commit-window.ts";
@@ -54,6 +55,8 @@ export type Store = {
   readonly retention: Retention;
   /** What uplinks owe. */
   readonly outboxes: Outboxes;
+  /** Who changed what. */
+  readonly audit: AuditLog;
   /** Whether new changes are taken. */
   readonly writability: Writability;
   readonly space: Space;
@@ -80,6 +83,8 @@ export type StoreOptions = {
   /** The disk under `path`, if not the real one. */
   readonly room?: DiskRoom;
   readonly history: HistoryBounds;
+  /** Without: `AUDIT_DEFAULTS`. */
+  readonly audit?: AuditBounds;
   /** What the settings of an uplink mean for what it owes; without: everything, in order. */
   readonly uplinkTerms?: (uplink: Uplink) => OutboxTerms;
   /** The machine's. */
@@ -167,9 +172,10 @@ async function loadStore(
   const deletions = new Deletions(commit);
   const requests = new ActionRequests(commit, database, deletions);
   const tables = makeTables(commit);
+  const ageMs = (): number => retention.ageMs;
   const outboxes: Outboxes = new Outboxes({
     ...{ ...tables, database, commit, changes, ids, deletions, clock },
-    ageMs: () => retention.ageMs,
+    ageMs,
     acknowledgedSequence: writer.acknowledgedSequence,
     roomBytes: () => roomForUplinks(space, options.quotaBytes),
     termsOf: options.uplinkTerms,
@@ -178,6 +184,7 @@ async function loadStore(
     { database, commit, changes, requests, deletions, outboxes, clock },
     options.history,
   );
+  const audit = new AuditLog({ database, commit, clock, writability, ageMs }, options.audit);
   beforeWrite(() => {
     retention.writeAge();
     clock.writeNote();
@@ -186,8 +193,7 @@ async function loadStore(
     return changes.sequence;
   });
   for (const table of [...Object.values(tables), deletions]) await table.load(database);
-  await requests.load();
-  await outboxes.load();
+  for (const each of [requests, outboxes, audit]) await each.load();
   const gaps = await openGaps(
     { database, commit, changes, retention, outboxes, clock, log, boot },
     { ...tables, database, commit, deletions, clock },
@@ -206,10 +212,11 @@ async function loadStore(
     deletions,
     retention,
     outboxes,
+    audit,
     writability,
     space,
     gaps,
-    keepWatch: (onFailure) => [gaps, outboxes].forEach((each) => each.start(onFailure)),
+    keepWatch: (onFailure) => [gaps, outboxes, audit].forEach((each) => each.start(onFailure)),
     acknowledgedSequence: writer.acknowledgedSequence,
     history: new History(database, deletions),
     boot,
@@ -218,7 +225,7 @@ async function loadStore(
       space.stop();
       clock.stop();
       await gaps.stop();
-      outboxes.stop();
+      for (const each of [outboxes, audit]) each.stop();
       await closeStore(database, commit, retention);
     },
   };

@@ -165,6 +165,7 @@ await test("each kind of row is in the range of its kind and in no other", (t) =
     aside: keys.asideKey("n:g"),
     unfinishedRequest: keys.unfinishedKey(1, { at: 0, sequence: 1 }),
     uplink: keys.uplinkKey(2 ** 20 - 1),
+    audit: keys.auditKey(Number.MAX_SAFE_INTEGER),
   };
   for (const [kind, key] of Object.entries(rows)) {
     const holders = Object.entries(keys.everyRow).filter(([, range]) => isIn(key, range));

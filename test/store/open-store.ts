@@ -37,7 +37,7 @@ export type Opened = {
 export async function openTemporaryStore(
   t: Test,
   bounds = AMPLE,
-  more: Pick<Partial<StoreOptions>, "uplinkTerms" | "quotaBytes"> = {},
+  more: Pick<Partial<StoreOptions>, "uplinkTerms" | "quotaBytes" | "audit"> = {},
 ): Promise<Opened> {
   const path = mkdtempSync(join(tmpdir(), "sluice-store-"));
   const clock = new ManualClock();
