@@ -13,6 +13,7 @@ import { termsOf, type FileUplinks } from "./interactions/kept-uplinks.ts";
 import { createToken } from "./interactions/tokens.ts";
 import { adoptFileUplinks, type UplinkDeps } from "./interactions/uplinks.ts";
 import type { Log } from "./log.ts";
+import { LoginNames } from "./login-names.ts";
 import { isLoopbackHost } from "./loopback.ts";
 import { openMqtt, type MqttBroker } from "./mqtt/broker.ts";
 import { generateToken } from "./secrets.ts";
@@ -163,6 +164,7 @@ function interactionsOf(
     log,
     publish: (publication) => late.mqtt?.publish(publication),
     credentialChanged: (ulid, change) => late.mqtt?.credentialChanged(ulid, change),
+    loginNames: new LoginNames(config.limits.login_failures_per_name, store.clock),
     freeTopics: config.mqtt.free_topics,
   };
 }

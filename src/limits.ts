@@ -49,6 +49,12 @@ export const LIMITS = {
     max: 1_000_000,
     why: "failed log-ins a minute from one address, 0 is off; slows guessing",
   },
+  login_failures_per_name: {
+    default: 10,
+    min: 0,
+    max: 1_000_000,
+    why: "failed log-ins of one name before each costs twice the wait of the last, 0 is off",
+  },
   topic_levels: {
     default: 32,
     min: 8,
@@ -183,6 +189,10 @@ export const FIXED_LIMITS = {
   claimAttemptsPerMinutePerAddress: 6,
   /** Wrong claim codes a minute from all addresses: of 59 bits nobody guesses one in a lifetime so. */
   claimAttemptsPerMinute: 60,
+  /** Longest wait after failed log-ins of one name: who mistyped is not sent home. */
+  loginWaitMsMax: 300_000,
+  /** Without a try for so long the failed log-ins of a name are forgotten. */
+  loginQuietMs: 900_000,
   /** Addresses whose rates are remembered, each rate for itself: about 1 MB. */
   addressesMax: 10_000,
   /** Refusals remembered of one client: it has a few ways to go wrong, each a row with a count. */
@@ -349,6 +359,7 @@ export function defaultLimits(given: Partial<Limits> = {}): Limits {
     connections_per_address: LIMITS.connections_per_address.default,
     connects_per_minute_per_address: LIMITS.connects_per_minute_per_address.default,
     login_failures_per_minute_per_address: LIMITS.login_failures_per_minute_per_address.default,
+    login_failures_per_name: LIMITS.login_failures_per_name.default,
     topic_levels: LIMITS.topic_levels.default,
     inflight: LIMITS.inflight.default,
     session_queue_messages: LIMITS.session_queue_messages.default,

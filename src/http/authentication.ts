@@ -45,7 +45,9 @@ async function fromBasic(
   takeLogin(failures, address);
   const pair = parseBasic(credentials);
   const principal =
-    pair === undefined ? undefined : await authenticateBasic(deps, pair.user, pair.password);
+    pair === undefined
+      ? undefined
+      : await authenticateBasic(deps, pair.user, pair.password, address);
   if (principal === undefined) {
     throw new GatewayError("unauthorized", "the user or the password is wrong");
   }

@@ -1,4 +1,5 @@
 import { isOver } from "../clock.ts";
+import { GatewayError } from "../errors.ts";
 import { isGeneratedSecret, isSecret, lookupDigest, type SecretHash } from "../secrets.ts";
 import type { Credential } from "../store/credentials.ts";
 import type { Token } from "../store/tokens.ts";
@@ -6,7 +7,7 @@ import type { Principal } from "../thing/access.ts";
 import type { InteractionDeps } from "./deps.ts";
 import { authenticateClient, clientIdOf } from "./tokens.ts";
 
-type AuthenticationDeps = Pick<InteractionDeps, "store" | "clock">;
+type AuthenticationDeps = Pick<InteractionDeps, "store" | "clock" | "loginNames">;
 
 /** Who holds this bearer token, or `undefined`. */
 export function authenticateToken(deps: AuthenticationDeps, text: string): Principal | undefined {
@@ -17,18 +18,22 @@ export function authenticateToken(deps: AuthenticationDeps, text: string): Princ
   return principalOfToken(token);
 }
 
-/** Who has this user and password: an OAuth 2 client or an MQTT credential. */
+/**
+ * Who has this user and password: an OAuth 2 client or an MQTT credential.
+ * @throws GatewayError `rate-limited`: too many failed for this user.
+ */
 export async function authenticateBasic(
   deps: AuthenticationDeps,
   user: string,
   password: string,
+  address: string,
 ): Promise<Principal | undefined> {
   const client = authenticateClient(deps, user, password);
   if (client !== undefined) {
     const { account, scopes } = client;
     return { kind: "token", name: clientIdOf(client), account, scopes: new Set(scopes) };
   }
-  const found = await authenticateCredential(deps, user, password);
+  const found = await authenticateCredential(deps, user, password, address);
   return found === undefined ? undefined : principalOf(found.credential);
 }
 
@@ -39,24 +44,49 @@ export type Authenticated = {
   readonly secret: SecretHash;
 };
 
-/** The enabled, unexpired credential with this user and password, or `undefined`. */
+/**
+ * The enabled, unexpired credential with this user and password, or `undefined`.
+ * @throws GatewayError `rate-limited`: too many failed for this user. Never for a password that we
+ * made and that is right: it cannot be guessed.
+ */
 export async function authenticateCredential(
   deps: AuthenticationDeps,
   user: string,
   password: string,
+  address: string,
 ): Promise<Authenticated | undefined> {
-  const credential = deps.store.credentials.byUsername(user);
-  if (credential === undefined || !isUsable(deps, credential)) return undefined;
-  for (const secret of validSecrets(deps, credential)) {
-    if (!(await matches(password, secret))) continue;
+  const { credentials } = deps.store;
+  const credential = credentials.byUsername(user);
+  const isGood = credential !== undefined && isUsable(deps, credential);
+  const secrets = isGood ? validSecrets(deps, credential) : [];
+  const made = secrets.find((secret) => isGeneratedSecret(password, secret));
+  if (isGood && made !== undefined) return { credential, secret: made };
+  const chosen = secrets.filter(({ kind }) => kind === "scrypt");
+  for (const secret of chosen) {
+    // The old and the new password are one try.
+    const isCounted = secret === chosen[0];
+    if (!(await isChosen(deps, { user, password, address, isCounted }, secret))) continue;
     // It may have been changed while the password was stretched.
-    const now = deps.store.credentials.get(credential.ulid);
+    const now = credential === undefined ? undefined : credentials.get(credential.ulid);
     if (now === undefined || !isUsable(deps, now) || !validSecrets(deps, now).includes(secret)) {
       return undefined;
     }
     return { credential: now, secret };
   }
+  // Who is not there, or has a password that we made, is as slow to guess at as everybody.
+  if (chosen.length === 0) takeName(deps, user, address);
   return undefined;
+}
+
+/** @throws GatewayError `rate-limited`. */
+function takeName(
+  { loginNames }: Pick<AuthenticationDeps, "loginNames">,
+  user: string,
+  address: string,
+): void {
+  const retryAfterS = loginNames.take(user, address);
+  if (retryAfterS === 0) return;
+  throw new GatewayError("rate-limited", "too many failed log-ins of this user", { retryAfterS });
 }
 
 export function isUsable(deps: Pick<InteractionDeps, "clock">, credential: Credential): boolean {
@@ -105,18 +135,38 @@ const matched = new WeakMap<SecretHash, string>();
 /** Those under way: a hundred clients of one credential cost one check, not a hundred. */
 const checks = new WeakMap<SecretHash, Map<string, Promise<boolean>>>();
 
-async function matches(password: string, secret: SecretHash): Promise<boolean> {
-  if (secret.kind === "sha256") return isGeneratedSecret(password, secret);
+type LogIn = {
+  readonly user: string;
+  readonly password: string;
+  readonly address: string;
+  readonly isCounted: boolean;
+};
+
+/**
+ * Is it the password a person chose? What costs the name one of its tries is the check of a password,
+ * not the log-in: a hundred devices that come back with the same one cost one.
+ * @throws GatewayError `rate-limited`.
+ */
+async function isChosen(
+  deps: Pick<AuthenticationDeps, "loginNames">,
+  { user, password, address, isCounted }: LogIn,
+  secret: SecretHash,
+): Promise<boolean> {
   const digest = lookupDigest(`${secret.salt}\0${password}`);
-  if (matched.get(secret) === digest) return true;
   const underWay = checks.get(secret) ?? new Map<string, Promise<boolean>>();
   checks.set(secret, underWay);
   let check = underWay.get(digest);
   if (check === undefined) {
+    if (isCounted) takeName(deps, user, address);
+    if (matched.get(secret) === digest) {
+      deps.loginNames.right(user, address);
+      return true;
+    }
     check = isSecret(password, secret).finally(() => underWay.delete(digest));
     underWay.set(digest, check);
   }
   if (!(await check)) return false;
+  deps.loginNames.right(user, address);
   matched.set(secret, digest);
   return true;
 }

@@ -1,6 +1,7 @@
 import type { Clock, Random } from "../clock.ts";
 import type { Limits } from "../limits.ts";
 import type { Log } from "../log.ts";
+import type { LoginNames } from "../login-names.ts";
 import type { Store } from "../store/store.ts";
 import type { Publication } from "./publication.ts";
 
@@ -27,6 +28,8 @@ export type InteractionDeps = {
   readonly publish: (publication: Publication) => void;
   /** Tells the MQTT side, in the same turn as the change is put. Never fails. */
   readonly credentialChanged: (ulid: string, change: CredentialChange) => void;
+  /** Failed log-ins by name, over all protocols. */
+  readonly loginNames: LoginNames;
   /** Whether free topics may be granted: `mqtt.free_topics`. */
   readonly freeTopics: boolean;
 };

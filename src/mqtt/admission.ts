@@ -1,3 +1,4 @@
+import { GatewayError } from "../errors.ts";
 import { authenticateCredential } from "../interactions/authentication.ts";
 import { principalOf, type Authenticated } from "../interactions/authentication.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
@@ -35,7 +36,11 @@ export async function admit(
   }
   let as: Authenticated | undefined;
   try {
-    as = await authenticateCredential(deps.interactions, username, password.toString("utf8"));
+    const given = password.toString("utf8");
+    as = await authenticateCredential(deps.interactions, username, given, address);
+  } catch (error) {
+    if (!(error instanceof GatewayError) || error.code !== "rate-limited") throw error;
+    return refused(3, error.message);
   } finally {
     deps.logins.leave(address, { isRight: as !== undefined });
   }

@@ -147,7 +147,7 @@ await test("a credential is changed by PUT and PATCH, and what is missing stays"
   const made = (await call("POST", "/A/mqtt", { json: { resources: [THING] } })).json;
   const path = `/A/mqtt/${made.ulid}`;
   const works = async (user: string, password: string) =>
-    (await authenticateCredential(deps, user, password)) !== undefined;
+    (await authenticateCredential(deps, user, password, "192.0.2.1")) !== undefined;
 
   const described = await call("PUT", path, {
     json: {

@@ -14,6 +14,7 @@ import type { Log, LogFields } from "../../src/log.ts";
 import { openStore } from "../../src/store/store.ts";
 import { SCOPES, type Scope } from "../../src/thing/access.ts";
 import type { JsonObject } from "../../src/thing/json.ts";
+import { LoginNames } from "../../src/login-names.ts";
 
 type Members = Readonly<Record<string, unknown>>;
 type Interaction = {
@@ -138,6 +139,7 @@ export async function startGateway(
     log,
     publish: (publication) => void published.push(publication),
     credentialChanged: (ulid, change) => void credentialChanges.push([ulid, change]),
+    loginNames: new LoginNames(limits.login_failures_per_name, clock),
     freeTopics: false,
     fileUplinks: new Map(),
     uplinkChanged: () => undefined,

@@ -16,8 +16,9 @@ export class RawSocket {
     socket.on("error", () => undefined);
   }
 
-  static async open(port: number): Promise<RawSocket> {
-    const socket = connect(port, "127.0.0.1");
+  /** `from`: the address of this machine that it comes from. */
+  static async open(port: number, from = "127.0.0.1"): Promise<RawSocket> {
+    const socket = connect({ port, host: "127.0.0.1", localAddress: from });
     await once(socket, "connect");
     return new RawSocket(socket);
   }

@@ -1,4 +1,5 @@
 import { test, type Test } from "tap";
+import { GatewayError } from "../../src/errors.ts";
 import * as authentication from "../../src/interactions/authentication.ts";
 import { CredentialDeadlines } from "../../src/interactions/credential-deadlines.ts";
 import { changeCredential, createCredential } from "../../src/interactions/credentials.ts";
@@ -27,8 +28,8 @@ await test("a user and password open exactly their credential", async (t) => {
   const first = await make(harness, { user: "first" });
   const second = await make(harness, { user: "second", password: "chosen" });
   const open = async (user: string, password: string): Promise<string | undefined> =>
-    (await authentication.authenticateCredential(harness.deps, user, password))?.credential
-      .username;
+    (await authentication.authenticateCredential(harness.deps, user, password, "192.0.2.1"))
+      ?.credential.username;
   t.equal(await open("first", first.password), "first");
   t.equal(await open("second", "chosen"), "second");
   t.equal(await open("second", "chosen"), "second", "remembered");
@@ -51,7 +52,12 @@ await test("a user and password open exactly their credential", async (t) => {
 await test("the principal of a revision is one object, with the grants of the credential", async (t) => {
   const harness = await setup.startHarness(t);
   const { credential, password } = await make(harness);
-  const principal = await authentication.authenticateBasic(harness.deps, "device", password);
+  const principal = await authentication.authenticateBasic(
+    harness.deps,
+    "device",
+    password,
+    "192.0.2.1",
+  );
   t.equal(principal, authentication.principalOf(credential));
   t.match(principal, { kind: "credential", id: credential.ulid, account: ACCOUNT });
   t.match(principal, { name: "credential device" });
@@ -63,7 +69,7 @@ await test("a disabled or expired credential opens nothing", async (t) => {
   const { clock, deps } = harness;
   const { credential, password } = await make(harness, { expiresAt: clock.wall + 1_000 });
   const open = async (): Promise<boolean> =>
-    (await authentication.authenticateBasic(deps, "device", password)) !== undefined;
+    (await authentication.authenticateBasic(deps, "device", password, "192.0.2.1")) !== undefined;
   t.ok(await open());
   clock.advance(999);
   t.ok(await open());
@@ -80,11 +86,11 @@ await test("a credential that is changed while its password is checked is not op
   const harness = await setup.startHarness(t);
   const { deps } = harness;
   const { credential } = await make(harness, { password: "chosen" });
-  const late = authentication.authenticateCredential(deps, "device", "chosen");
+  const late = authentication.authenticateCredential(deps, "device", "chosen", "192.0.2.1");
   deps.store.credentials.put({ ...credential, enabled: false });
   t.equal(await late, undefined);
   deps.store.credentials.put(credential);
-  const removed = authentication.authenticateCredential(deps, "device", "chosen");
+  const removed = authentication.authenticateCredential(deps, "device", "chosen", "192.0.2.1");
   deps.store.credentials.delete(credential);
   t.equal(await removed, undefined);
 });
@@ -94,7 +100,7 @@ await test("a password that was right once is not right after another was set", 
   const { deps } = harness;
   const { credential } = await make(harness, { password: "old" });
   const open = async (password: string) =>
-    authentication.authenticateCredential(deps, "device", password);
+    authentication.authenticateCredential(deps, "device", password, "192.0.2.1");
   const before = await open("old");
   const request = { password: "new", overlapS: 10 };
   await changeCredential(deps, { ...at, ulid: credential.ulid, request });
@@ -111,7 +117,8 @@ await test("a password that was right once is not right after another was set", 
 await test("a hundred clients of one credential cost one check", async (t) => {
   const harness = await setup.startHarness(t);
   await make(harness, { password: "chosen" });
-  const open = async () => authentication.authenticateCredential(harness.deps, "device", "chosen");
+  const open = async () =>
+    authentication.authenticateCredential(harness.deps, "device", "chosen", "192.0.2.1");
   const all = async (): Promise<void> => {
     const found = await Promise.all(Array.from({ length: 100 }, open));
     t.ok(found.every((one) => one !== undefined));
@@ -149,10 +156,16 @@ await test("a client's id and secret are a token of its scopes", async (t) => {
     scopes: ["data.read"],
   });
   const id = clientIdOf(client);
-  const principal = await authentication.authenticateBasic(harness.deps, id, secret);
+  const principal = await authentication.authenticateBasic(harness.deps, id, secret, "192.0.2.1");
   t.match(principal, { kind: "token", name: id, account: ACCOUNT, scopes: new Set(["data.read"]) });
-  t.equal(await authentication.authenticateBasic(harness.deps, id, `${secret}x`), undefined);
-  t.equal(await authentication.authenticateBasic(harness.deps, client.ulid, secret), undefined);
+  t.equal(
+    await authentication.authenticateBasic(harness.deps, id, `${secret}x`, "192.0.2.1"),
+    undefined,
+  );
+  t.equal(
+    await authentication.authenticateBasic(harness.deps, client.ulid, secret, "192.0.2.1"),
+    undefined,
+  );
 });
 
 async function watch(t: Test, request: CredentialRequest) {
@@ -209,4 +222,31 @@ await test("a time that is not known, or cannot be, ends no connection", async (
   clock.wall -= 10 * YEAR;
   clock.advance(5_000);
   t.equal(harness.credentialChanges.length, 1);
+});
+
+await test("guessing is slowed by name, and locks out nobody who was right before", async (t) => {
+  const harness = await setup.startHarness(t);
+  const { deps } = harness;
+  await make(harness, { user: "chosen", password: "a chosen password" });
+  const { password: made } = await make(harness, { user: "made" });
+  const logIn = async (user: string, password: string, address: string): Promise<string> => {
+    try {
+      return (await authentication.authenticateBasic(deps, user, password, address))?.name ?? "";
+    } catch (error) {
+      return error instanceof GatewayError ? error.code : String(error);
+    }
+  };
+  const right = "credential chosen";
+  t.equal(await logIn("chosen", "a chosen password", "192.0.2.7"), right);
+  for (const user of ["chosen", "made", "nobody"]) {
+    const outcomes = new Set<string>();
+    for (let guess = 0; guess < 12; guess += 1) {
+      outcomes.add(await logIn(user, `guess ${guess}`, `198.51.100.${guess}`));
+    }
+    t.same([...outcomes], ["", "rate-limited"], `${user}: the same, whatever is there`);
+  }
+  const elsewhere = "203.0.113.9";
+  t.equal(await logIn("chosen", "a chosen password", elsewhere), "rate-limited", "a stranger");
+  t.equal(await logIn("chosen", "a chosen password", "192.0.2.7"), right, "a known address");
+  t.equal(await logIn("made", made, elsewhere), "credential made", "what cannot be guessed");
 });

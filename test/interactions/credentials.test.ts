@@ -36,7 +36,7 @@ async function change(
 }
 
 async function opens(harness: setup.Harness, user: string, password = ""): Promise<boolean> {
-  return (await authenticateCredential(harness.deps, user, password)) !== undefined;
+  return (await authenticateCredential(harness.deps, user, password, "192.0.2.1")) !== undefined;
 }
 
 await test("user and password are generated, told once, and stored as a hash only", async (t) => {

@@ -9,6 +9,7 @@ import { SCOPES, type Grant, type Principal, type Scope } from "../../src/thing/
 import type { JsonObject } from "../../src/thing/json.ts";
 import type { Thing } from "../../src/thing/thing.ts";
 import { AMPLE, openTemporaryStore, type Opened } from "../store/open-store.ts";
+import { LoginNames } from "../../src/login-names.ts";
 
 export const ACCOUNT = "site";
 
@@ -41,6 +42,7 @@ export async function startHarness(t: Test, options: HarnessOptions = {}): Promi
     log: { error: silent, warn: silent, info: silent, debug: silent },
     publish: (publication) => published.push(publication),
     credentialChanged: (ulid, change) => credentialChanges.push([ulid, change]),
+    loginNames: new LoginNames(10, opened.store.clock),
     freeTopics: options.freeTopics ?? false,
   });
   const harness: Harness = Object.assign(opened, {

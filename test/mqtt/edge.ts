@@ -25,6 +25,7 @@ import type { Thing } from "../../src/thing/thing.ts";
 import { topicLevels } from "../../src/thing/topics.ts";
 import { openTemporaryStore, type Opened } from "../store/open-store.ts";
 import { Outbox } from "./outbox.ts";
+import { LoginNames } from "../../src/login-names.ts";
 
 /** Holds the box: what an installer's token may. */
 export const ADMIN: Principal = {
@@ -102,6 +103,7 @@ async function edgeOn(opened: Opened, given: Partial<Limits>): Promise<Edge> {
       late.outbound?.publish(publication);
     },
     credentialChanged: () => undefined,
+    loginNames: new LoginNames(10, clock),
     freeTopics: true,
   };
   const deadlines = new ActionDeadlines(deps, () => undefined);

@@ -13,6 +13,7 @@ import type { ManualClock } from "../store/manual-clock.ts";
 import { AMPLE } from "../store/open-store.ts";
 import { QUIET_LOG } from "../store/quiet-log.ts";
 import type { SimDisk } from "./sim-disk.ts";
+import { LoginNames } from "../../src/login-names.ts";
 
 export const ADMIN: Principal = {
   kind: "token",
@@ -77,6 +78,7 @@ export async function startSimGateway(
     log: QUIET_LOG,
     publish: (publication) => late.broker?.publish(publication),
     credentialChanged: (ulid, change) => late.broker?.credentialChanged(ulid, change),
+    loginNames: new LoginNames(10, store.clock),
     freeTopics: true,
   };
   const deadlines = new ActionDeadlines(deps, () => late.broker?.deliverWaiting());

@@ -16,6 +16,7 @@ import type { DownMessage } from "../../src/uplink/message.ts";
 import { makeTopicMapping } from "../../src/uplink/topic-mapping.ts";
 import type { Opened } from "../store/open-store.ts";
 import { QUIET_LOG } from "../store/quiet-log.ts";
+import { LoginNames } from "../../src/login-names.ts";
 
 /** A device, an application: whoever sets values on a gateway without an uplink. */
 const CLIENT: Principal = {
@@ -318,6 +319,7 @@ export class Chain {
       log: QUIET_LOG,
       publish: (publication) => this.#publish(publication),
       credentialChanged: () => undefined,
+      loginNames: new LoginNames(10, opened.store.clock),
       freeTopics: false,
     };
     for (let place = 0; place < length; place += 1) {
