@@ -13,6 +13,8 @@ export type Range = {
   readonly lte?: string;
   readonly reverse?: boolean;
   readonly limit?: number;
+  /** About as many bytes are read ahead, or with `some` at once; LevelDB's own bound is 16 KiB. */
+  readonly highWaterMarkBytes?: number;
 };
 
 type CursorParts<Item> = {

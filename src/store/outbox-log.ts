@@ -1,3 +1,4 @@
+import { FIXED_LIMITS } from "../limits.ts";
 import type { Database } from "./database.ts";
 import { CHANGE_CLASSES, changesOfClass, sequenceOfChangeKey, type ChangeClass } from "./keys.ts";
 import type { DropRange, DropRanges } from "./outbox-drops.ts";
@@ -9,9 +10,6 @@ export type Step = { readonly of: ChangeClass; readonly sequence: number } & (
 );
 
 export type RowStep = Step & { readonly kind: "row" };
-
-/** Rows of one class read at once: a page has some, and they may be large. */
-const CHUNK = 128;
 
 /** One class of a part of the log, in order. What is passed over is not read. */
 export class ClassSteps {
@@ -50,27 +48,31 @@ export class ClassSteps {
   async fetch(): Promise<void> {
     const range = this.#ranges.find(({ to }) => to > this.#after);
     const last = Math.min(this.#through, (range?.from ?? Infinity) - 1);
-    const rows = last > this.#after ? await this.#rows(last) : [];
+    const rows = last > this.#after ? await this.#some(last) : [];
     const of = this.#of;
     const steps = rows.map(([key, row]): Step => {
       return { kind: "row", of, sequence: sequenceOfChangeKey(key), key, row };
     });
     this.#found = steps;
     this.#next = 0;
-    if (rows.length === CHUNK) {
-      this.#after = steps.at(-1)?.sequence ?? last;
-      return;
-    }
-    this.#after = Math.max(this.#after, last);
+    this.#after = steps.at(-1)?.sequence ?? Math.max(this.#after, last);
+    if (this.#after < last) return;
     if (range === undefined || this.#after >= this.#through) return;
     const place = Math.max(this.#after + 1, Math.min(range.place, this.#through));
     steps.push({ kind: "passed", of, sequence: place });
     this.#after = range.to;
   }
 
-  async #rows(last: number): Promise<readonly (readonly [key: string, row: string])[]> {
+  /** As many of the next rows as a page has, at once; none: there are none up to the last. */
+  async #some(last: number): Promise<readonly (readonly [key: string, row: string])[]> {
+    const { outboxPageItemsMax: limit, outboxPageBytesMax: highWaterMarkBytes } = FIXED_LIMITS;
     const range = changesOfClass(this.#of, this.#after + 1, last);
-    return this.#database.iterator({ ...range, limit: CHUNK }).all();
+    const rows = this.#database.iterator({ ...range, limit, highWaterMarkBytes });
+    try {
+      return await rows.some();
+    } finally {
+      await rows.close();
+    }
   }
 }
 
