@@ -95,6 +95,11 @@ await test("two gateways, one above the other, are one for those who use them", 
 
   await above.call("PUT", `${thing}/properties/target`, { target: 3 });
   t.same(await below.next(`${status}/properties/target`), { target: 3 }, "what is set above");
+  await below.call("POST", `${thing}/events/alarm`, { alarm: {} });
+  t.match(await above.next(`${status}/events/alarm`), { alarm: {} });
+  const history = await above.call("GET", `${thing}/properties-history/target`);
+  t.match(history["data"], [{ properties: { target: 3 } }, { properties: { target: 2 } }]);
+  t.equal((history["data"] as unknown[]).length, 3, "and is not sent back to where it came from");
   const { heat } = await above.call("POST", `${thing}/actions/heat`, { heat: {} });
   const asked = await below.next(`${status}/actions/heat`);
   t.match(asked, { heat: { status: "pending" } }, "and what is asked for there");

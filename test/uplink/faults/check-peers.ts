@@ -2,8 +2,10 @@ import type { RecordedChange } from "../../../src/store/changes.ts";
 import type { Write } from "./devices.ts";
 
 export type PeerRule =
-  /** Both sides hold the same values, and nothing goes round. */
+  /** Both sides hold the same values. */
   | "converge"
+  /** What only one side says does not come back to it from the other. */
+  | "echo"
   /** What is accepted below is above, in order per Thing. */
   | "complete"
   | "order"
@@ -19,6 +21,8 @@ export type Side = {
   readonly changes: readonly RecordedChange[];
   /** `Thing.id` by `Thing.number`. */
   readonly things: ReadonlyMap<number, string>;
+  /** A client that was not answered says it again: so often at the most, of one property. */
+  readonly repeatedMax: number;
 };
 
 type PeerEvidence = {
@@ -44,6 +48,7 @@ export function checkPeers(evidence: PeerEvidence): readonly PeerFault[] {
     }
   }
   faults.push(...checkUp(mine, theirs), ...checkSetpoint(below, above));
+  faults.push(...checkEchoes(below, "level"), ...checkEchoes(above, "setpoint"));
   return [...faults, ...checkRequests(below, above)];
 }
 
@@ -101,6 +106,23 @@ function checkSetpoint(below: Side, above: Side): readonly PeerFault[] {
     newest = Math.max(newest, value);
   }
   return faults;
+}
+
+function checkEchoes({ changes, things, repeatedMax }: Side, name: string): readonly PeerFault[] {
+  const times = new Map<string, { count: number; readonly values: Set<unknown> }>();
+  for (const change of changes) {
+    if (change.class !== "property" || change.values[name] === undefined) continue;
+    const thing = things.get(change.thing) ?? "";
+    const seen = times.get(thing) ?? { count: 0, values: new Set() };
+    seen.count += 1;
+    seen.values.add(change.values[name]);
+    times.set(thing, seen);
+  }
+  return [...times].flatMap(([thing, { count, values }]): readonly PeerFault[] => {
+    if (count - values.size <= repeatedMax) return [];
+    const detail = `${name} of ${thing} was set ${count} times to ${values.size} values`;
+    return [{ rule: "echo", detail }];
+  });
 }
 
 function checkRequests(below: Side, above: Side): readonly PeerFault[] {

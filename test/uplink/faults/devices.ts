@@ -10,7 +10,8 @@ export type Write = {
   isAcknowledged: boolean;
 };
 
-const WINDOW = 8;
+/** So much it says before it is answered. */
+export const WINDOW = 8;
 
 /** A device that reports, over a persistent session, and sends again what was not acknowledged. */
 export class Reporter {

@@ -9,7 +9,7 @@ import { connectClient, type Login } from "../../crash/mqtt-client.ts";
 import { readRemains } from "../../crash/remains.ts";
 import { FaultProxy, misbehave } from "../fault-proxy.ts";
 import { checkPeers, type PeerFault, type Side } from "./check-peers.ts";
-import { Actor, Reporter } from "./devices.ts";
+import { Actor, Reporter, WINDOW } from "./devices.ts";
 import { Gateway } from "./gateway.ts";
 import { freePort } from "./waiting.ts";
 
@@ -21,6 +21,8 @@ export type PeerReport = {
   readonly connections: number;
 };
 
+/** Set on both sides: many, so that the last word on some of them falls at a bad moment. */
+const TARGETS = Array.from({ length: 30 }, (_, nth) => `target-${nth}`);
 const REPORTERS = ["meter", "press"] as const;
 /** Longer than a value that lost waits for an echo that does not come, and some. */
 const QUIET_MS = 12_000;
@@ -28,7 +30,7 @@ const SETTLE_MS_MAX = 120_000;
 
 /**
  * Two gateways, the one below a `peer` of the one above, behind a line that misbehaves: devices report
- * below, people set and ask above, both set the same property, and both are killed.
+ * below, people set and ask above, both set the same properties, and both are killed.
  */
 export async function runPeers(
   t: Test,
@@ -43,9 +45,9 @@ export async function runPeers(
   );
   const actor = await Actor.start(below.login("actor"));
   const setters = [
-    new Setter(below.login("panel"), { property: "target", first: 1 }, dice.fork("below")),
-    new Setter(above.login("office"), { property: "target", first: 2 }, dice.fork("above")),
-    new Setter(above.login("plan"), { property: "setpoint", first: 1 }, dice.fork("plan")),
+    new Setter(below.login("panel"), { names: TARGETS, first: 1 }, dice.fork("below")),
+    new Setter(above.login("office"), { names: TARGETS, first: 2 }, dice.fork("above")),
+    new Setter(above.login("plan"), { names: ["setpoint"], first: 1 }, dice.fork("plan")),
   ];
   const all = [...reporters, ...setters];
   t.teardown(() => [...all, actor].forEach((one) => one.stop()));
@@ -66,14 +68,16 @@ export async function runPeers(
   for (const one of all) one.stop();
   await below.stop();
   await above.stop();
-  const side = async ({ path }: Gateway): Promise<Side> => {
+  const side = async ({ path, kills }: Gateway): Promise<Side> => {
     const { changes, things } = await readRemains(path);
-    return { changes, things: new Map([...things].map(([number, { id }]) => [number, id])) };
+    const ids = new Map([...things].map(([number, { id }]) => [number, id]));
+    return { changes, things: ids, repeatedMax: WINDOW * kills };
   };
   const writes = reporters.flatMap((reporter) => reporter.writes);
   const set = setters.flatMap(({ values: own }) => own.length).reduce((a, b) => a + b, 0);
+  const sides = { below: await side(below), above: await side(above) };
   return {
-    faults: checkPeers({ below: await side(below), above: await side(above), writes, values }),
+    faults: checkPeers({ ...sides, writes, values }),
     kills: below.kills + above.kills,
     written: writes.length + set,
     requests,
@@ -96,7 +100,7 @@ async function connectPeers(below: Gateway, above: Gateway, port: number): Promi
   const reporter = { properties: { level: number }, events: { tick: { data: number } } };
   for (const thing of REPORTERS) await below.ask("PUT", `/site/things/${thing}`, reporter);
   await below.ask("PUT", "/site/things/actor", {
-    properties: { setpoint: number, target: number },
+    properties: Object.fromEntries(["setpoint", ...TARGETS].map((name) => [name, number])),
     actions: { do: { input: number } },
   });
   const { username, password } = await above.makeLogin();
@@ -152,23 +156,23 @@ async function sequenceOf(gateway: Gateway): Promise<number> {
   return store.sequence;
 }
 
-/** Somebody who sets a property to one number after the other, every second one. */
+/** Somebody who sets properties to one number after the other, every second one. */
 class Setter {
   readonly values: number[] = [];
   readonly #client: MqttClient;
   readonly #dice: Dice;
-  readonly #property: string;
+  readonly #names: readonly string[];
   readonly #first: number;
   #timer: NodeJS.Timeout | undefined;
   #unanswered = 0;
 
   constructor(
     login: Login,
-    { property, first }: { readonly property: string; readonly first: number },
+    { names, first }: { readonly names: readonly string[]; readonly first: number },
     dice: Dice,
   ) {
     this.#client = connectClient(login);
-    this.#property = property;
+    this.#names = names;
     this.#first = first;
     this.#dice = dice;
   }
@@ -178,7 +182,7 @@ class Setter {
     this.#timer = setTimeout(() => {
       if (this.#unanswered < 4) this.#set();
       this.report();
-    }, this.#dice.below(60));
+    }, this.#dice.below(40));
   }
 
   async pause(): Promise<void> {
@@ -195,8 +199,9 @@ class Setter {
     const value = this.#first + 2 * this.values.length;
     this.values.push(value);
     this.#unanswered += 1;
-    const topic = `set/site/things/actor/properties/${this.#property}`;
-    this.#client.publish(topic, JSON.stringify({ [this.#property]: value }), { qos: 1 }, () => {
+    const name = this.#dice.pick(this.#names);
+    const topic = `set/site/things/actor/properties/${name}`;
+    this.#client.publish(topic, JSON.stringify({ [name]: value }), { qos: 1 }, () => {
       this.#unanswered -= 1;
     });
   }
