@@ -189,6 +189,8 @@ export const FIXED_LIMITS = {
   claimAttemptsPerMinutePerAddress: 6,
   /** Wrong claim codes a minute from all addresses: of 59 bits nobody guesses one in a lifetime so. */
   claimAttemptsPerMinute: 60,
+  /** How long until the next use of a token is noted on disk: who looks for forgotten ones asks for days. */
+  tokenUseNotedMs: 60_000,
   /** Longest wait after failed log-ins of one name: who mistyped is not sent home. */
   loginWaitMsMax: 300_000,
   /** Without a try for so long the failed log-ins of a name are forgotten. */

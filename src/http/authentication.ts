@@ -23,7 +23,7 @@ export function makeAuthenticator(deps: HttpDeps, failures: AddressRate): Authen
     const [, scheme = "", credentials = ""] = /^(\S+) +(\S+) *$/.exec(authorization) ?? [];
     switch (scheme.toLowerCase()) {
       case "bearer": {
-        const principal = authenticateToken(deps, credentials);
+        const principal = authenticateToken(deps, credentials, address);
         if (principal !== undefined) return principal;
         takeLogin(failures, address);
         throw new GatewayError("unauthorized", "the bearer token is unknown, revoked or expired");

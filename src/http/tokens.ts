@@ -107,6 +107,8 @@ function render({
   created,
   expiresAt,
   client,
+  prefix,
+  lastUsed,
 }: Token): JsonObject {
   return {
     ulid,
@@ -116,5 +118,8 @@ function render({
     created: formatTime(created),
     expires_at: expiresAt === undefined ? null : formatTime(expiresAt),
     client_id: client === undefined ? null : `app::${client}`,
+    prefix: prefix ?? null,
+    last_used: lastUsed === undefined ? null : formatTime(lastUsed.at),
+    last_address: lastUsed?.address ?? null,
   };
 }

@@ -5,16 +5,21 @@ import type { Credential } from "../store/credentials.ts";
 import type { Token } from "../store/tokens.ts";
 import type { Principal } from "../thing/access.ts";
 import type { InteractionDeps } from "./deps.ts";
-import { authenticateClient, clientIdOf } from "./tokens.ts";
+import { authenticateClient, clientIdOf, noteTokenUse } from "./tokens.ts";
 
 type AuthenticationDeps = Pick<InteractionDeps, "store" | "clock" | "loginNames">;
 
-/** Who holds this bearer token, or `undefined`. */
-export function authenticateToken(deps: AuthenticationDeps, text: string): Principal | undefined {
+/** Who holds this bearer token, or `undefined`. That it was used from `address` is noted. */
+export function authenticateToken(
+  deps: Pick<InteractionDeps, "store" | "clock">,
+  text: string,
+  address: string,
+): Principal | undefined {
   const token = deps.store.tokens.byDigest(lookupDigest(text));
   if (token === undefined) return undefined;
   const { expiresAt, expiresIn } = token;
   if (expiresAt !== undefined && isOver(deps.clock, expiresAt, expiresIn)) return undefined;
+  noteTokenUse(deps, token, address);
   return principalOfToken(token);
 }
 

@@ -9,6 +9,9 @@ import type { InteractionDeps } from "./deps.ts";
 /** A secret is in the one answer that made it, and nowhere else. */
 export type IssuedToken = { readonly token: Token; readonly text: string };
 
+/** `slu_` and four characters, 24 of 192 bits: enough to tell tokens apart. */
+const PREFIX_LENGTH = 8;
+
 /**
  * Makes a bearer token. The caller has authorised it.
  * @throws GatewayError `unknown-account`, `limit-reached`.
@@ -31,6 +34,7 @@ export function createToken(
   const token: Token = {
     ulid: ids.next(),
     digest: lookupDigest(text),
+    prefix: text.slice(0, PREFIX_LENGTH),
     scopes: [...new Set(scopes)],
     created: deps.clock.wallMs(),
     ...(account === undefined ? {} : { account }),
@@ -41,6 +45,21 @@ export function createToken(
   };
   tokens.put(token);
   return { token, text };
+}
+
+/**
+ * A token was used. It is told at most once a minute a token, in whichever batch is open then: reading a
+ * property is no reason to write.
+ */
+export function noteTokenUse(
+  { store, clock }: Pick<InteractionDeps, "store" | "clock">,
+  token: Token,
+  address: string,
+): void {
+  const at = clock.wallMs();
+  const before = token.lastUsed?.at ?? Number.NEGATIVE_INFINITY;
+  if (at - before < FIXED_LIMITS.tokenUseNotedMs || store.writability.refusal !== undefined) return;
+  store.tokens.put({ ...token, lastUsed: { at, address } });
 }
 
 /** Client ids as they are shown and sent: `app::<ULID>`. */

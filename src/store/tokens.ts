@@ -21,7 +21,13 @@ export type Token = {
   readonly expiresIn?: BootMoment;
   /** ULID of the client it was issued to by /oauth2/token. */
   readonly client?: string;
+  /** The first characters of its text, by which a person who has it recognises it. */
+  readonly prefix?: string;
+  readonly lastUsed?: TokenUse;
 };
+
+/** When a token was last used, ms since the epoch, and the IP address it came from. */
+export type TokenUse = { readonly at: number; readonly address: string };
 
 /** An OAuth 2 client (RFC 6749 §2): it exchanges its secret for tokens of its scopes. */
 export type Client = {
@@ -44,6 +50,8 @@ const tokenSchema = z.object({
   expiresAt: z.number().exactOptional(),
   expiresIn: z.object({ bootId: z.string(), monotonicMs: z.number() }).exactOptional(),
   client: z.string().exactOptional(),
+  prefix: z.string().exactOptional(),
+  lastUsed: z.object({ at: z.number(), address: z.string() }).exactOptional(),
 });
 const clientSchema = z.object({
   ulid: z.string(),

@@ -137,16 +137,21 @@ await test("a bearer token is its own text and nothing near it, until it expires
     expiresAt,
   });
   const box = createToken(deps, { scopes: ["gateway.manage"] });
-  t.match(authentication.authenticateToken(deps, text), { kind: "token", account: ACCOUNT });
-  t.match(authentication.authenticateToken(deps, text), { scopes: new Set(["thing.read"]) });
-  t.notOk(authentication.authenticateToken(deps, text)?.name.includes(text));
-  t.equal(authentication.authenticateToken(deps, box.text)?.account, undefined);
+  t.match(authentication.authenticateToken(deps, text, "192.0.2.1"), {
+    kind: "token",
+    account: ACCOUNT,
+  });
+  t.match(authentication.authenticateToken(deps, text, "192.0.2.1"), {
+    scopes: new Set(["thing.read"]),
+  });
+  t.notOk(authentication.authenticateToken(deps, text, "192.0.2.1")?.name.includes(text));
+  t.equal(authentication.authenticateToken(deps, box.text, "192.0.2.1")?.account, undefined);
   for (const wrong of ["", "slu_", `${text} `, text.slice(0, -1), token.ulid, token.digest]) {
-    t.equal(authentication.authenticateToken(deps, wrong), undefined, wrong);
+    t.equal(authentication.authenticateToken(deps, wrong, "192.0.2.1"), undefined, wrong);
   }
   clock.advance(1_000);
-  t.equal(authentication.authenticateToken(deps, text), undefined);
-  t.ok(authentication.authenticateToken(deps, box.text));
+  t.equal(authentication.authenticateToken(deps, text, "192.0.2.1"), undefined);
+  t.ok(authentication.authenticateToken(deps, box.text, "192.0.2.1"));
 });
 
 await test("a client's id and secret are a token of its scopes", async (t) => {

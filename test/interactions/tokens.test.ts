@@ -18,12 +18,12 @@ await test("a token is told once and stored as a digest", async (t) => {
   t.notOk(rows.includes(text));
   t.notOk(rows.includes(text.slice(4)));
   await harness.restart();
-  t.ok(authenticateToken(harness.deps, text));
+  t.ok(authenticateToken(harness.deps, text, "192.0.2.1"));
   harness.deps.store.tokens.delete(token);
-  t.equal(authenticateToken(harness.deps, text), undefined, "revocable at once");
+  t.equal(authenticateToken(harness.deps, text, "192.0.2.1"), undefined, "revocable at once");
   const given = tokens.createToken(harness.deps, { scopes: [] }, "slu_given-by-the-configuration");
   t.equal(given.text, "slu_given-by-the-configuration");
-  t.ok(authenticateToken(harness.deps, given.text));
+  t.ok(authenticateToken(harness.deps, given.text, "192.0.2.1"));
 });
 
 await test("a token of an account that does not exist is refused", async (t) => {
@@ -47,9 +47,9 @@ await test("an access token has what was asked for and no more than the client h
   const issued = tokens.issueAccessToken(deps, client, []);
   t.match(issued?.token, { account: ACCOUNT, client: client.ulid });
   t.equal(issued?.lifeS, 3_600);
-  t.ok(authenticateToken(deps, issued?.text ?? ""));
+  t.ok(authenticateToken(deps, issued?.text ?? "", "192.0.2.1"));
   clock.advance(3_600_000);
-  t.equal(authenticateToken(deps, issued?.text ?? ""), undefined);
+  t.equal(authenticateToken(deps, issued?.text ?? "", "192.0.2.1"), undefined);
 });
 
 await test("a client is known by id and secret, and takes its tokens with it", async (t) => {
@@ -74,8 +74,8 @@ await test("a client is known by id and secret, and takes its tokens with it", a
   const kept = tokens.issueAccessToken(deps, other.client, []);
   tokens.deleteClient(deps, client);
   t.equal(tokens.authenticateClient(deps, id, secret), undefined);
-  t.equal(authenticateToken(deps, issued?.text ?? ""), undefined);
-  t.ok(authenticateToken(deps, kept?.text ?? ""));
+  t.equal(authenticateToken(deps, issued?.text ?? "", "192.0.2.1"), undefined);
+  t.ok(authenticateToken(deps, kept?.text ?? "", "192.0.2.1"));
 });
 
 await test("tokens and clients have one bound, and expired ones make room", async (t) => {
@@ -98,5 +98,25 @@ await test("tokens and clients have one bound, and expired ones make room", asyn
   clock.synced = true;
   tokens.createToken(deps, { scopes: [] });
   t.equal(deps.store.tokens.count, 2);
-  t.ok(authenticateToken(deps, lasting.text));
+  t.ok(authenticateToken(deps, lasting.text, "192.0.2.1"));
+});
+
+await test("when and from where a token was last used is noted once a minute, over a restart too", async (t) => {
+  const harness = await setup.startHarness(t);
+  const { deps } = harness;
+  const { token, text } = tokens.createToken(deps, { scopes: ["thing.read"] });
+  const used = () => deps.store.tokens.get(token.ulid)?.lastUsed;
+  t.equal(used(), undefined);
+  const first = deps.clock.wallMs();
+  t.ok(authenticateToken(deps, text, "192.0.2.1"));
+  t.same(used(), { at: first, address: "192.0.2.1" });
+  harness.clock.advance(59_000);
+  t.ok(authenticateToken(deps, text, "192.0.2.2"));
+  t.same(used(), { at: first, address: "192.0.2.1" }, "a read is no reason to write");
+  harness.clock.advance(1_000);
+  t.ok(authenticateToken(deps, text, "192.0.2.2"));
+  t.same(used(), { at: first + 60_000, address: "192.0.2.2" });
+  t.equal(authenticateToken(deps, `${text}x`, "192.0.2.3"), undefined);
+  t.equal(used()?.address, "192.0.2.2", "who has not the token used nothing");
+  t.equal(deps.store.tokens.get(token.ulid)?.prefix, text.slice(0, 8));
 });
