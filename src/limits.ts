@@ -185,6 +185,12 @@ export const FIXED_LIMITS = {
   accessTokensPerClientMax: 50,
   /** Life of an access token from /oauth2/token, in seconds: a stolen one is of use for an hour. */
   accessTokenLifeS: 3_600,
+  /** Bytes of a request for a certificate as DER: one of RSA with 4,096 bits has about 2,000. */
+  certificateRequestBytesMax: 8_192,
+  /** Bits of an RSA key that gets a certificate: fewer are broken by 2030 (NIST SP 800-57). */
+  rsaKeyBitsMin: 2_048,
+  /** The same at the most: checking a signature of a larger one takes long for whoever asks. */
+  rsaKeyBitsMax: 4_096,
   /** Wrong claim codes a minute from one address, or network of IPv6: typing errors, not guesses. */
   claimAttemptsPerMinutePerAddress: 6,
   /** Wrong claim codes a minute from all addresses: of 59 bits nobody guesses one in a lifetime so. */
