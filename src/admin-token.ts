@@ -1,5 +1,6 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { writeDurably } from "./durable-file.ts";
 import type { Log } from "./log.ts";
 
 /**
@@ -22,22 +23,4 @@ export function announceAdminToken(options: {
   const path = join(options.storePath, "admin-token");
   writeDurably(path, `${options.token}\n`);
   options.log.info("admin_token.written", { path });
-}
-
-function writeDurably(path: string, text: string): void {
-  const draft = `${path}.new`;
-  const file = openSync(draft, "w", 0o600);
-  try {
-    writeSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(draft, path);
-  const directory = openSync(dirname(path), "r");
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
 }

@@ -1,3 +1,4 @@
+import { TLS_LIMITS } from "./tls-limits.ts";
 import { UPLINK_LIMITS } from "./uplink-limits.ts";
 
 /** A bound, its unit in the key, its default and the reason for it. */
@@ -35,7 +36,7 @@ export const LIMITS = {
     default: 500,
     min: 1,
     max: 100_000,
-    why: "connections from one address, over MQTT and HTTP each; many devices may share a NAT",
+    why: "MQTT connections from one address; many devices may share a NAT",
   },
   connects_per_minute_per_address: {
     default: 600,
@@ -343,6 +344,8 @@ export const FIXED_LIMITS = {
   damagedRowsMax: 1_000,
 
   ...UPLINK_LIMITS,
+
+  ...TLS_LIMITS,
 
   // The process.
 

@@ -31,7 +31,6 @@ export const actionRoutes: readonly Route[] = [
   {
     method: "DELETE",
     path: OF_ACTION,
-    audit: "element.delete",
     scopes: ["thing.manage"],
     answer: answerDeleteElement("actions", "action"),
   },

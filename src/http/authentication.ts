@@ -1,5 +1,5 @@
 import { GatewayError } from "../errors.ts";
-import { authenticateBasic, authenticateToken, whyNot } from "../interactions/authentication.ts";
+import { authenticateBasic, authenticateToken } from "../interactions/authentication.ts";
 import type { Principal } from "../thing/access.ts";
 import type { HttpDeps } from "./call.ts";
 import type { AddressRate } from "../address-rate.ts";
@@ -18,8 +18,7 @@ export type Authenticator = (
 export function makeAuthenticator(deps: HttpDeps, failures: AddressRate): Authenticator {
   return (authorization, address): Principal | Promise<Principal> => {
     if (authorization === undefined) {
-      const refusal = { cause: "no-credentials" } as const;
-      throw new GatewayError("unauthorized", "there is no Authorization header", { refusal });
+      throw new GatewayError("unauthorized", "there is no Authorization header");
     }
     const [, scheme = "", credentials = ""] = /^(\S+) +(\S+) *$/.exec(authorization) ?? [];
     switch (scheme.toLowerCase()) {
@@ -27,16 +26,12 @@ export function makeAuthenticator(deps: HttpDeps, failures: AddressRate): Authen
         const principal = authenticateToken(deps, credentials, address);
         if (principal !== undefined) return principal;
         takeLogin(failures, address);
-        throw new GatewayError("unauthorized", "the bearer token is unknown, revoked or expired", {
-          refusal: { cause: "unknown-token" },
-        });
+        throw new GatewayError("unauthorized", "the bearer token is unknown, revoked or expired");
       }
       case "basic":
         return fromBasic(deps, failures, credentials, address);
       default:
-        throw new GatewayError("unauthorized", "Authorization is neither Bearer nor Basic", {
-          refusal: { cause: "no-credentials" },
-        });
+        throw new GatewayError("unauthorized", "Authorization is neither Bearer nor Basic");
     }
   };
 }
@@ -47,29 +42,25 @@ async function fromBasic(
   credentials: string,
   address: string,
 ): Promise<Principal> {
+  takeLogin(failures, address);
   const pair = parseBasic(credentials);
-  takeLogin(failures, address, pair?.user);
   const principal =
     pair === undefined
       ? undefined
       : await authenticateBasic(deps, pair.user, pair.password, address);
   if (principal === undefined) {
-    const cause = pair === undefined ? "no-credentials" : whyNot(deps, pair.user);
-    throw new GatewayError("unauthorized", "the user or the password is wrong", {
-      refusal: { cause, user: pair?.user },
-    });
+    throw new GatewayError("unauthorized", "the user or the password is wrong");
   }
   failures.giveBack(address);
   return principal;
 }
 
 /** @throws GatewayError `rate-limited`. */
-export function takeLogin(failures: AddressRate, address: string, user?: string): void {
+export function takeLogin(failures: AddressRate, address: string): void {
   const retryAfterS = failures.take(address);
   if (retryAfterS === 0) return;
   const detail = `too many failed log-ins from ${address}`;
-  const refusal = { cause: "too-many-failures", user } as const;
-  throw new GatewayError("rate-limited", detail, { retryAfterS, refusal });
+  throw new GatewayError("rate-limited", detail, { retryAfterS });
 }
 
 export type UserAndPassword = { readonly user: string; readonly password: string };

@@ -19,7 +19,6 @@ export const propertyRoutes: readonly Route[] = [
   {
     method: "DELETE",
     path: ONE,
-    audit: "element.delete",
     scopes: ["thing.manage"],
     answer: answerDeleteElement("properties", "property"),
   },

@@ -109,17 +109,9 @@ export function authenticateClient(
   clientId: string,
   secret: string,
 ): Client | undefined {
-  const client = clientOf(deps, clientId);
-  return client !== undefined && isGeneratedSecret(secret, client.secret) ? client : undefined;
-}
-
-/** The client of an id. */
-export function clientOf(
-  { store }: Pick<InteractionDeps, "store">,
-  clientId: string,
-): Client | undefined {
   if (!clientId.startsWith(CLIENT_PREFIX)) return undefined;
-  return store.clients.get(clientId.slice(CLIENT_PREFIX.length));
+  const client = deps.store.clients.get(clientId.slice(CLIENT_PREFIX.length));
+  return client !== undefined && isGeneratedSecret(secret, client.secret) ? client : undefined;
 }
 
 /**

@@ -10,7 +10,6 @@ import { AddressRate } from "../address-rate.ts";
 import type { Peer } from "../channel.ts";
 import { GatewayError } from "../errors.ts";
 import { FIXED_LIMITS } from "../limits.ts";
-import type { RefusalLog } from "../refusal-log.ts";
 import { LoginTurns } from "../login-turns.ts";
 import { Gate } from "./gate.ts";
 import { mayStillReceive } from "./grants.ts";
@@ -21,7 +20,6 @@ import { OnlineThings } from "./online-things.ts";
 import { Outbound } from "./outbound.ts";
 import { SessionPersistence } from "./persistence.ts";
 import { Places, type ReleasePlace } from "./places.ts";
-import { refusalOfPlace } from "./refusal-reasons.ts";
 import { Refusals } from "./refusals.ts";
 import { RetainedMessages } from "./retained.ts";
 import type { RequestReference } from "./message.ts";
@@ -34,7 +32,6 @@ export type MqttOptions = {
   readonly refusedFilters: readonly string[];
   /** Failed log-ins by address, over all protocols. */
   readonly loginFailures: AddressRate;
-  readonly refusals: RefusalLog;
   readonly deliverability: (request: RequestReference) => Deliverability;
   readonly onFatal: (error: unknown) => void;
 };
@@ -80,7 +77,8 @@ export class MqttBroker {
     this.#places = new Places(limits, rate);
     this.#gateDeps = this.#makeGateDeps();
     this.#listeners = new Listeners({
-      accept: (socket, peer) => this.accept(socket, peer),
+      takePlace: (address) => this.takePlace(address),
+      serve: (stream, peer, release) => this.serve(stream, peer, release),
       onFatal: options.onFatal,
     });
   }
@@ -203,12 +201,23 @@ export class MqttBroker {
 
   /** Serves a connection, unless there are too many: any stream of MQTT's bytes. */
   accept(stream: Duplex, peer: Peer): void {
-    const release = this.#isStopping ? undefined : this.#places.take(peer.address);
-    if (release === undefined) {
-      // Before CONNECT nothing can be said [MQTT-3.1.0-1].
-      this.#deps.log.debug("mqtt.connection_refused", { address: peer.address });
-      if (!this.#isStopping) this.#options.refusals.note(refusalOfPlace(peer, this.#places));
+    const release = this.takePlace(peer.address);
+    if (release === undefined) stream.destroy();
+    else this.serve(stream, peer, release);
+  }
+
+  /** `undefined`: there are too many connections. Before CONNECT nothing can be said [MQTT-3.1.0-1]. */
+  takePlace(address: string): ReleasePlace | undefined {
+    const release = this.#isStopping ? undefined : this.#places.take(address);
+    if (release === undefined) this.#deps.log.debug("mqtt.connection_refused", { address });
+    return release;
+  }
+
+  /** Serves a connection that has its place; `release` gives it to another when it ends. */
+  serve(stream: Duplex, peer: Peer, release: ReleasePlace): void {
+    if (this.#isStopping) {
       stream.destroy();
+      release();
       return;
     }
     this.#gates.set(new Gate(stream, peer, this.#gateDeps), release);
@@ -229,7 +238,9 @@ export class MqttBroker {
         this.#options.loginFailures,
         this.#deps.limits.connections_per_address,
       ),
-      onRefused: (refusal) => this.#options.refusals.note(refusal),
+      onRefusedConnect: (address, code, reason) => {
+        this.#deps.log.info("mqtt.connect_refused", { address, code, reason });
+      },
       onOpen: (gate) => {
         this.#byClientId.get(gate.clientId)?.close("its client id connected again");
         this.#byClientId.set(gate.clientId, gate);
@@ -280,7 +291,7 @@ export async function openMqtt(deps: InteractionDeps, options: MqttOptions): Pro
     const retained = new RetainedMessages({ commit, limits }, rows.retained);
     const online = new OnlineThings(deps);
     const outbound = new Outbound({ interactions: deps, sessions, retained, online });
-    const refusals = new Refusals(deps, options.refusals);
+    const refusals = new Refusals(deps);
     const inbound: InboundDeps = { interactions: deps, outbound, retained, refusals };
     const wills = new Wills(inbound, clock, rows.wills);
     return { sessions, outbound, refusals, retained, wills, inbound, online };

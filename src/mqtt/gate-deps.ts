@@ -1,7 +1,7 @@
 import type { LoginTurns } from "../login-turns.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
 import type { Log } from "../log.ts";
-import type { Refusal } from "../refusal-log.ts";
+import type { ConnackCode } from "./answers.ts";
 import type { Gate } from "./gate.ts";
 import type { InboundDeps } from "./inbound.ts";
 import type { Sessions } from "./sessions.ts";
@@ -21,8 +21,7 @@ export type GateDeps = {
   /** Gives the connection to aedes. */
   readonly handle: (gate: Gate) => void;
   readonly logins: LoginTurns;
-  /** It is not let in, or not any further: for the log of refusals. */
-  readonly onRefused: (refusal: Refusal) => void;
+  readonly onRefusedConnect: (address: string, code: ConnackCode, reason: string) => void;
   /** The gate has its client id: a connection that has the same one ends now [MQTT-3.1.4-2]. */
   readonly onOpen: (gate: Gate) => void;
   readonly onClosed: (gate: Gate) => void;

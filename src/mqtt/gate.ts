@@ -5,8 +5,8 @@ import type { Channel, Peer } from "../channel.ts";
 import type { CancelTimer } from "../clock.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import type { Principal } from "../thing/access.ts";
-import { admit, recheck, type RefusedConnect } from "./admission.ts";
-import { ACK, encodeConnack, encodeSuback, type AckByte } from "./answers.ts";
+import { admit, recheck } from "./admission.ts";
+import { ACK, encodeConnack, encodeSuback, type AckByte, type ConnackCode } from "./answers.ts";
 import type {
   ConnectFrame,
   Frame,
@@ -17,7 +17,6 @@ import type {
 } from "./frame-kinds.ts";
 import { FrameReader } from "./frames.ts";
 import type { GateDeps } from "./gate-deps.ts";
-import { refusalOfConnect, refusalOfFault, refusalOfFilter } from "./refusal-reasons.ts";
 import { takePublish } from "./inbound.ts";
 import { Keepalive } from "./keepalive.ts";
 import type { Session } from "./sessions.ts";
@@ -219,7 +218,6 @@ export class Gate extends Duplex {
           reason: frame.reason,
           clause: frame.clause,
         });
-        this.#deps.onRefused(refusalOfFault(this, frame));
         this.close(`protocol error: ${frame.reason}`);
         return;
     }
@@ -235,7 +233,7 @@ export class Gate extends Duplex {
       if (this.#isClosed) return;
       const now = admission.ok ? recheck(this.#deps, connect, admission.as) : admission;
       if (!now.ok) {
-        this.#refuse(connect, now);
+        this.#refuse(now.code, now.reason);
         return;
       }
       this.#keepalive.start(
@@ -274,10 +272,8 @@ export class Gate extends Duplex {
     this.push(connect.bytes);
   }
 
-  #refuse(connect: ConnectFrame, refused: RefusedConnect): void {
-    const { code, reason } = refused;
-    this.#deps.log.info("mqtt.connect_refused", { address: this.address, code, reason });
-    this.#deps.onRefused(refusalOfConnect(this, connect, refused));
+  #refuse(code: ConnackCode, reason: string): void {
+    this.#deps.onRefusedConnect(this.address, code, reason);
     this.#outlet.send(encodeConnack(false, code));
     this.close(reason);
   }
@@ -297,7 +293,7 @@ export class Gate extends Duplex {
         const payload = frame.kind === "publish" ? frame.payload : undefined;
         const { topic, levels, retain } = frame;
         const { clientId } = this;
-        const publish = { principal, clientId, peer: this, topic, levels, payload, qos, retain };
+        const publish = { principal, clientId, topic, levels, payload, qos, retain };
         takePublish(this.#deps.inbound, publish);
       } catch (error) {
         // The store has failed: it is not acknowledged, so the client sends it again.
@@ -319,9 +315,7 @@ export class Gate extends Duplex {
     const principal = this.#principal();
     const session = this.#session;
     if (principal === undefined || session === undefined) return;
-    const request = { principal, session, filters };
-    const { codes, granted, refused } = grantSubscriptions(this.#deps, request);
-    for (const each of refused) this.#deps.onRefused(refusalOfFilter(this, each));
+    const { codes, granted } = grantSubscriptions(this.#deps, { principal, session, filters });
     this.#deps.sessions.subscribe(session, granted);
     const sendRetained = this.#deps.inbound.outbound.oweRetained(session, granted);
     const answer = (): void => {

@@ -1,21 +1,11 @@
 import type { ErrorCode, GatewayError } from "../errors.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
 import { refusalReport } from "../interactions/refusal-report.ts";
-import type { Peer } from "../channel.ts";
 import { FIXED_LIMITS } from "../limits.ts";
-import { refusalOfPublish } from "./refusal-reasons.ts";
 import { touchesThing, type Principal } from "../thing/access.ts";
-import type { RefusalLog } from "../refusal-log.ts";
 import { errorsTopic, parseInboundTopic } from "../thing/topics.ts";
 
 const MINUTE_MS = 60_000;
-
-type Refused = {
-  readonly principal: Principal;
-  readonly clientId: string;
-  readonly peer?: Peer;
-  readonly topic: string;
-};
 
 /**
  * Publishes that were refused: acknowledged, dropped, counted by reason, and told on the Thing's
@@ -23,13 +13,11 @@ type Refused = {
  */
 export class Refusals {
   readonly #deps: InteractionDeps;
-  readonly #log: RefusalLog;
   readonly #counts = new Map<ErrorCode, number>();
   readonly #reported = new Map<string, { minute: number; count: number }>();
 
-  constructor(deps: InteractionDeps, log: RefusalLog) {
+  constructor(deps: InteractionDeps) {
     this.#deps = deps;
-    this.#log = log;
   }
 
   /** How many publishes were refused since the start, by reason. */
@@ -37,9 +25,7 @@ export class Refusals {
     return Object.fromEntries(this.#counts);
   }
 
-  refuse(publish: Refused, error: GatewayError): void {
-    const { principal, clientId, topic } = publish;
-    this.#log.note(refusalOfPublish(publish, error));
+  refuse(principal: Principal, clientId: string, topic: string, error: GatewayError): void {
     this.#counts.set(error.code, (this.#counts.get(error.code) ?? 0) + 1);
     if (!this.#mayReport(principal.name)) return;
     const { code } = error;
