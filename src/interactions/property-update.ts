@@ -53,8 +53,7 @@ export function updateProperty(
   }
   if (request.others === "refuse") refuseOthers(body, [name], "");
   const ignored = othersThan(name, body);
-  const checked = checkProperty(deps, affordance, value);
-  return { ...commitValues(deps, request, thing, [{ affordance, ...checked }]), ignored };
+  return commitValues(deps, request, thing, [checkProperty(deps, affordance, value)], ignored);
 }
 
 /**
@@ -73,10 +72,10 @@ export function updateProperties(
   const body = requireObject(request.body, "an object of property values");
   const checked = checkMembers(body, "", (name, value) => {
     const affordance = settableProperty(thing, request.principal, name);
-    return { affordance, ...checkProperty(deps, affordance, value) };
+    return checkProperty(deps, affordance, value);
   });
   if (checked.length === 0) throw new GatewayError("malformed", "expected at least one property");
-  return { ...commitValues(deps, request, thing, checked), ignored: [] };
+  return commitValues(deps, request, thing, checked, NONE);
 }
 
 const NONE: readonly string[] = [];
@@ -112,13 +111,14 @@ function settableProperty(thing: Thing, principal: Principal, name: string): Pro
 function checkProperty(
   deps: InteractionDeps,
   affordance: PropertyAffordance,
-  value: Json,
-): CheckedValue {
-  return checkText(affordance.schema, value, {
+  given: Json,
+): AcceptedValue {
+  const { value, text } = checkText(affordance.schema, given, {
     pointer: pointerTo("", affordance.name),
     what: `the value of ${affordance.name}`,
     bytesMax: deps.limits.value_bytes,
   });
+  return { affordance, value, text };
 }
 
 type AcceptedValue = CheckedValue & { readonly affordance: PropertyAffordance };
@@ -129,7 +129,8 @@ function commitValues(
   { principal }: ThingRequest,
   thing: Thing,
   accepted: readonly AcceptedValue[],
-): Omit<PropertyUpdateOutcome, "ignored"> {
+  ignored: readonly string[],
+): PropertyUpdateOutcome {
   const { store } = deps;
   const at = deps.clock.wallMs();
   const readable = accepted.filter(({ affordance }) => !affordance.writeOnly);
@@ -138,8 +139,8 @@ function commitValues(
     thing: thing.number,
     at,
     values: objectText(readable),
-    ...(hidden.length === 0 ? {} : { writeOnly: hidden.map(({ affordance }) => affordance.name) }),
-    ...originOf(principal),
+    writeOnly: hidden.length === 0 ? undefined : hidden.map(({ affordance }) => affordance.name),
+    via: originOf(principal).via,
   });
   for (const { affordance, value } of readable) {
     const { name } = affordance;
@@ -163,7 +164,7 @@ function commitValues(
       writeOnly ? null : value,
     ],
   );
-  return { thing, values: Object.fromEntries(shown), sequence };
+  return { thing, values: Object.fromEntries(shown), sequence, ignored };
 }
 
 /** The JSON text `{"name": value, …}`. */

@@ -50,8 +50,10 @@ export type Change =
     });
 
 /** Values that were set, as the JSON text of an object. */
-export type ChangedValues = Omit<Extract<Change, { class: "property" }>, "class" | "values"> & {
+export type ChangedValues = Pick<Stamp, "thing" | "at"> & {
   readonly values: string;
+  readonly writeOnly?: readonly string[] | undefined;
+  readonly via?: number | undefined;
 };
 
 export type RecordedChange = Change & { readonly sequence: number };
@@ -74,7 +76,8 @@ export type Added = {
   readonly id: string | undefined;
   readonly uid: string | undefined;
 };
-type AddedPart = Stamp & Partial<Pick<Added, "request" | "account" | "id" | "uid">>;
+type AddedPart = Pick<Added, "thing" | "at"> &
+  Partial<Pick<Added, "via" | "request" | "account" | "id" | "uid">>;
 
 /** Where the log stands; written with every batch, so that a start reads one row. */
 export type LogMark = {
