@@ -37,6 +37,7 @@ export function uplinkStatus(deps: StatusDeps, outbox: Outbox): JsonObject {
   const { ackedSeq, ackedAtMonotonicMs, depth, fullInS, emptyInS, inPerS, outPerS } = state;
   const ackedAgeMs =
     ackedAtMonotonicMs === undefined ? undefined : deps.clock.monotonicMs() - ackedAtMonotonicMs;
+  const line = deps.uplinkLine(outbox.uplink.name);
   return {
     ...lineStatus(deps, outbox),
     acked_seq: ackedSeq,
@@ -50,6 +51,12 @@ export function uplinkStatus(deps: StatusDeps, outbox: Outbox): JsonObject {
     empty_in_s: emptyInS === null ? null : Math.round(emptyInS),
     in_per_s: toTenth(inPerS),
     out_per_s: toTenth(outPerS),
+    up: {
+      owed: state.counts.added,
+      acknowledged: state.counts.acknowledged,
+      lines: line?.opened ?? 0,
+      failures: line?.failed ?? 0,
+    },
     snapshot_done: state.snapshotDone,
     down: { ...(deps.uplinkCounts(outbox.uplink.name) ?? NOTHING_CAME) },
     drops: state.drops.map(({ cause, class: of, count, from, to }) => ({

@@ -20,6 +20,9 @@ export type UplinkLine = {
   readonly since: number;
   /** In plain words, without secrets; absent: none in this start. */
   readonly lastError?: { readonly detail: string; readonly at: number };
+  /** Since the start: lines that were open, and tries or lines that failed. */
+  readonly opened: number;
+  readonly failed: number;
 };
 
 /** What has come from upstream since the start, by what became of it. */

@@ -15,6 +15,9 @@ import { DROP_CAUSES, type Drop, type DropCause } from "./outbox-items.ts";
 /** Losses of one cause and class that are no further apart than this are one entry. */
 const APART_MS = 3_600_000;
 
+/** So many losses, for the log. */
+type Untold = Pick<Drop, "cause" | "class" | "count">;
+
 const dropSchema = z.object({
   cause: z.enum(DROP_CAUSES),
   class: z.enum(CHANGE_CLASSES).exactOptional(),
@@ -31,6 +34,8 @@ export class LossLedger {
   readonly #newest = new Map<string, number>();
   readonly #dirty = new Set<number>();
   #lastNumber = 0;
+  /** By kind, what has been added and not told. */
+  readonly #untold = new Map<string, Untold>();
 
   constructor(commit: Commit, uplink: number) {
     this.#commit = commit;
@@ -57,6 +62,8 @@ export class LossLedger {
   add(of: ChangeClass | undefined, cause: DropCause, loss: Loss): void {
     const { count, since: from, until: to } = loss;
     const drop = { cause, ...(of === undefined ? {} : { class: of }), count, from, to };
+    const untold = this.#untold.get(kindOf(drop))?.count ?? 0;
+    this.#untold.set(kindOf(drop), { cause, ...(of && { class: of }), count: untold + count });
     const number = this.#newest.get(kindOf(drop));
     const before = number === undefined ? undefined : this.#drops.get(number);
     if (number !== undefined && before !== undefined && from - before.to <= APART_MS) {
@@ -67,6 +74,13 @@ export class LossLedger {
     this.#newest.set(kindOf(drop), this.#lastNumber);
     this.#set(this.#lastNumber, drop);
     if (this.#drops.size > FIXED_LIMITS.outboxLedgerMax) this.#sumUp();
+  }
+
+  /** What was added since this was asked last. */
+  takeUntold(): readonly Untold[] {
+    const untold = [...this.#untold.values()];
+    this.#untold.clear();
+    return untold;
   }
 
   /** Puts what has changed into the open batch. */

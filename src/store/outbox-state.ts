@@ -24,6 +24,8 @@ export type OutboxState = {
   /** Changes a second, over the last minute. */
   readonly inPerS: number;
   readonly outPerS: number;
+  /** Changes since the start: that came to be owed, and that were acknowledged. */
+  readonly counts: { readonly added: number; readonly acknowledged: number };
   /** Oldest first. */
   readonly drops: readonly Drop[];
   /** Everything that was there when the uplink was made has a number. */
@@ -42,10 +44,11 @@ export function outboxState(
   now: {
     readonly ackedSeq: number;
     readonly ackedAtMonotonicMs: number | undefined;
+    readonly counts: OutboxState["counts"];
     readonly wallMs: number;
   },
 ): OutboxState {
-  const { ackedSeq, ackedAtMonotonicMs, wallMs } = now;
+  const { ackedSeq, ackedAtMonotonicMs, counts, wallMs } = now;
   const { bounds, carried, isSnapshotDone } = backlog;
   const { total } = bounds;
   const rows = total.rows + carried + pages.outstanding;
@@ -62,6 +65,7 @@ export function outboxState(
     emptyInS: rates.emptyInS(rows),
     inPerS: rates.inPerS,
     outPerS: rates.outPerS,
+    counts: { ...counts },
     drops: ledger.list(),
     snapshotDone: isSnapshotDone,
   };

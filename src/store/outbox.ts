@@ -81,6 +81,7 @@ export class Outbox {
     return outboxState(parts, {
       ackedSeq: this.#ackedSeq,
       ackedAtMonotonicMs: this.#ackedAtMonotonicMs,
+      counts: this.#counts,
       wallMs: this.#deps.clock.wallMs(),
     });
   }
@@ -196,6 +197,11 @@ export class Outbox {
       this.#lateWrite.request();
     }
     await this.#relieve();
+  }
+
+  /** What was dropped since this was asked last, by cause and class. */
+  takeDropped(): ReturnType<LossLedger["takeUntold"]> {
+    return this.#ledger.takeUntold();
   }
 
   /** Puts what has changed into the open batch. */

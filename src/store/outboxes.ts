@@ -1,4 +1,5 @@
 import type { CancelTimer } from "../clock.ts";
+import type { Log } from "../log.ts";
 import type { JsonObject } from "../thing/json.ts";
 import type { Added } from "./changes.ts";
 import type { Found as StoreLoss } from "./gap-search.ts";
@@ -15,6 +16,8 @@ export type OutboxesDeps = Omit<OutboxDeps, "bytesMax"> & {
   /** Bytes that all of them may hold of the disk; `Infinity`: nobody knows yet. */
   readonly roomBytes: () => number;
   /** What the settings of an uplink mean; without: that everything is owed, in order. */
+  /** Hears what is dropped. */
+  readonly log: Log;
   readonly termsOf?: ((uplink: Uplink) => OutboxTerms) | undefined;
 };
 
@@ -121,7 +124,13 @@ export class Outboxes {
 
   /** Resolves when all of them are within their bounds. */
   async look(): Promise<void> {
-    for (const outbox of this.#outboxes.values()) await outbox.look();
+    for (const outbox of this.#outboxes.values()) {
+      await outbox.look();
+      const { name: uplink } = outbox.uplink;
+      for (const drop of outbox.takeDropped()) {
+        this.#deps.log.warn("uplink.dropped", { uplink, ...drop });
+      }
+    }
   }
 
   /** Puts what is not on disk; nothing is put after it. Idempotent. */

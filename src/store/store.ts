@@ -174,7 +174,7 @@ async function loadStore(
   const tables = makeTables(commit);
   const ageMs = (): number => retention.ageMs;
   const outboxes: Outboxes = new Outboxes({
-    ...{ ...tables, database, commit, changes, ids, deletions, clock },
+    ...{ ...tables, database, commit, changes, ids, deletions, clock, log },
     ageMs,
     acknowledgedSequence: writer.acknowledgedSequence,
     roomBytes: () => roomForUplinks(space, options.quotaBytes),

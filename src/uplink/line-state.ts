@@ -13,6 +13,8 @@ export class LineState {
   #state: State;
   #since: number;
   #lastError: UplinkLine["lastError"];
+  #opened = 0;
+  #failed = 0;
 
   constructor(uplink: string, isPaused: boolean, clock: Pick<Clock, "wallMs">, log: Log) {
     this.#uplink = uplink;
@@ -27,6 +29,8 @@ export class LineState {
     return {
       state: this.#state,
       since: this.#since,
+      opened: this.#opened,
+      failed: this.#failed,
       ...(error === undefined ? {} : { lastError: error }),
     };
   }
@@ -37,6 +41,7 @@ export class LineState {
   }
 
   connected(): void {
+    if (this.#state !== "connected") this.#opened += 1;
     this.#set("connected");
   }
 
@@ -46,6 +51,7 @@ export class LineState {
 
   /** The line is gone, or did not come about. */
   failed(failure: LineFailure): void {
+    this.#failed += 1;
     this.noteError(failure.message);
     const { kind } = failure;
     const isJudged = kind === "stalled" || kind === "refused";

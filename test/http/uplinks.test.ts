@@ -158,10 +158,10 @@ await test("an uplink is paused, resumed and tested", async (t) => {
   const { gateway, told, lines } = await startSite(t);
   const { call } = gateway;
   await call("PUT", CLOUD, { json: { url: URL } });
-  lines.set("cloud", { state: "connected", since: 0 });
+  lines.set("cloud", { opened: 1, failed: 2, state: "connected", since: 0 });
   const paused = await call("POST", `${CLOUD}/pause`);
   t.match([paused.status, paused.json], [200, { name: "cloud", state: "paused" }]);
-  lines.set("cloud", { state: "connecting", since: 0 });
+  lines.set("cloud", { opened: 1, failed: 2, state: "connecting", since: 0 });
   const resumed = await call("POST", `${CLOUD}/resume`);
   t.match([resumed.status, resumed.json], [200, { state: "connecting" }]);
   t.same(told, ["cloud", "cloud", "cloud"]);

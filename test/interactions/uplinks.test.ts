@@ -83,7 +83,7 @@ await test("pausing outlasts a restart and a change", async (t) => {
   put(deps(), "cloud");
   t.equal(stateOf("cloud"), "connecting", "there is no line yet");
   const since = harness.clock.wall;
-  lines.set("cloud", { state: "connected", since });
+  lines.set("cloud", { opened: 1, failed: 2, state: "connected", since });
   t.equal(stateOf("cloud"), "connected");
   pauseUplink(deps(), { ...on("cloud"), isPaused: true });
   t.equal(stateOf("cloud"), "paused", "though the line is not closed yet");
@@ -147,7 +147,7 @@ await test("an uplink gone from the file waits for somebody to decide", async (t
   await harness.restart();
   const without = deps();
   adoptFileUplinks(without);
-  lines.set("plant", { state: "connecting", since: 1 });
+  lines.set("plant", { opened: 1, failed: 2, state: "connecting", since: 1 });
   t.match(uplinkObject(without, findUplink(without, on("plant"))), {
     ...{ origin: "api", state: "paused", last_error: /does not name it any more/ },
     ...{ url: "mqtt://upstream", has_password: false },
@@ -205,6 +205,8 @@ await test("how an uplink stands is shown with times, ages and losses", async (t
   const { harness, lines, deps } = await startSite(t);
   const { outbox } = put(deps(), "cloud", { bounds: { property: { rows: 5 } } });
   lines.set("cloud", {
+    opened: 1,
+    failed: 2,
     state: "refused",
     since: Date.UTC(2026, 0, 1),
     lastError: { detail: "not authorized", at: Date.UTC(2026, 0, 2) },
@@ -216,6 +218,7 @@ await test("how an uplink stands is shown with times, ages and losses", async (t
     ...{ state: "refused", since: "2026-01-01T00:00:00.000Z" },
     ...{ last_error: "not authorized", last_error_at: "2026-01-02T00:00:00.000Z" },
     ...{ acked_seq: 0, acked_age_s: null, snapshot_done: Boolean, drops: [] },
+    up: { owed: 1, acknowledged: 0, lines: 1, failures: 2 },
     down: { applied: 0, unchanged: 0, lost: 0, repeated: 0, refused: {} },
     depth: { rows: Number, bytes: Number, oldest_age_s: Number },
     ...{ full_in_s: null, empty_in_s: null, in_per_s: Number, out_per_s: Number },

@@ -37,7 +37,7 @@ export type Opened = {
 export async function openTemporaryStore(
   t: Test,
   bounds = AMPLE,
-  more: Pick<Partial<StoreOptions>, "uplinkTerms" | "quotaBytes" | "audit"> = {},
+  more: Pick<Partial<StoreOptions>, "uplinkTerms" | "quotaBytes" | "audit" | "log"> = {},
 ): Promise<Opened> {
   const path = mkdtempSync(join(tmpdir(), "sluice-store-"));
   const clock = new ManualClock();

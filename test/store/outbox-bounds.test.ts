@@ -1,7 +1,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { test } from "tap";
+import type { Log } from "../../src/log.ts";
 import type { Json } from "../../src/thing/json.ts";
 import { DEFAULT_BOUNDS, DEFAULT_TERMS, type OutboxTerms } from "../../src/store/outbox-terms.ts";
+import { QUIET_LOG } from "./quiet-log.ts";
 import { bound, drain, openSite, told, type Site } from "./outbox-site.ts";
 
 const only = (bounds: Partial<OutboxTerms["bounds"]>): OutboxTerms => ({
@@ -176,6 +178,24 @@ await test("how long it takes until the outbox is full, or empty", async (t) => 
   t.ok(Math.abs(outPerS - 2.2) < 0.1, `${outPerS} go up a second`);
   t.ok(emptyInS !== null && emptyInS > 100 && emptyInS < 900, `empty in ${emptyInS} s`);
   t.equal(fullInS, null);
+});
+
+await test("what is dropped is told in the log, summed up", async (t) => {
+  const told: unknown[] = [];
+  const warn: Log["warn"] = (event, fields) => told.push([event, fields]);
+  const terms = only({ event: bound({ rows: 3 }) });
+  const site = await openSite(t, terms, undefined, 0, { ...QUIET_LOG, warn });
+  const { number } = site.makeThing("boiler");
+  await times(10, () => site.emit(number));
+  await site.store.outboxes.look();
+  await site.store.outboxes.look();
+  await times(2, () => site.emit(number));
+  await site.store.outboxes.look();
+  const of = { uplink: "cloud", cause: "bounds-rows", class: "event" };
+  t.same(told, [
+    ["uplink.dropped", { ...of, count: 7 }],
+    ["uplink.dropped", { ...of, count: 2 }],
+  ]);
 });
 
 await test("it is shown a second after the start, and soon after the line has gone", async (t) => {

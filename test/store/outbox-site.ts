@@ -1,4 +1,5 @@
 import type { Test } from "tap";
+import type { Log } from "../../src/log.ts";
 import type { Owed } from "../../src/store/outbox-items.ts";
 import {
   DEFAULT_TERMS,
@@ -12,6 +13,7 @@ import { makeThing } from "../../src/store/things.ts";
 import type { JsonObject } from "../../src/thing/json.ts";
 import type { Thing } from "../../src/thing/thing.ts";
 import { openTemporaryStore, type Opened } from "./open-store.ts";
+import { QUIET_LOG } from "./quiet-log.ts";
 import { recordDatum, recordEvent, recordValues } from "./recording.ts";
 
 /** A store with an uplink whose terms the test sets, and what a device would do to it. */
@@ -40,10 +42,11 @@ export async function openSite(
   terms: Partial<OutboxTerms> = {},
   history?: HistoryBounds,
   quotaBytes = 0,
+  log: Log = QUIET_LOG,
 ): Promise<Site> {
   const seen = { terms: { ...DEFAULT_TERMS, ...terms } };
   const uplinkTerms = (): OutboxTerms => seen.terms;
-  const opened = await openTemporaryStore(t, history, { uplinkTerms, quotaBytes });
+  const opened = await openTemporaryStore(t, history, { uplinkTerms, quotaBytes, log });
   const at = (): number => opened.clock.wallMs();
   const site: Site = {
     opened,
