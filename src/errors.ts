@@ -1,3 +1,5 @@
+import type { RefusalCause } from "./refusal-causes.ts";
+
 /** What a code means to each edge. `mqtt` says what happens to the publish that caused it. */
 type ErrorRow = {
   /** HTTP status, RFC 9110. */
@@ -260,6 +262,9 @@ export type ErrorCode = keyof typeof ERRORS;
 /** One of several faults in one request: RFC 9457 §3 `errors`, RFC 6901 pointer. */
 export type Fault = { readonly pointer: string; readonly detail: string };
 
+/** Why somebody was not let in, and who it said it was. */
+export type RefusalReason = { readonly cause: RefusalCause; readonly user?: string | undefined };
+
 /**
  * An operating error: the request cannot be done and the caller can know why. Its `message` says
  * what was tried and on what, and never holds a secret or a payload. Edges translate it by
@@ -271,15 +276,23 @@ export class GatewayError extends Error {
   readonly faults: readonly Fault[];
   /** Seconds after which a repeat may succeed: HTTP `Retry-After`. */
   readonly retryAfterS: number | undefined;
+  /** What the log of refusals says of it: more than the client is told. */
+  readonly refusal: RefusalReason | undefined;
 
   constructor(
     code: ErrorCode,
     detail: string,
-    extra: { faults?: readonly Fault[]; cause?: unknown; retryAfterS?: number } = {},
+    extra: {
+      faults?: readonly Fault[];
+      cause?: unknown;
+      retryAfterS?: number;
+      refusal?: RefusalReason;
+    } = {},
   ) {
     super(detail, extra.cause === undefined ? undefined : { cause: extra.cause });
     this.code = code;
     this.faults = extra.faults ?? [];
     this.retryAfterS = extra.retryAfterS;
+    this.refusal = extra.refusal;
   }
 }

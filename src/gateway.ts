@@ -3,6 +3,7 @@ import type { Clock, Random } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { GatewayError } from "./errors.ts";
 import { describer, statusLine } from "./gateway-description.ts";
+import { makeRefusalLog } from "./gateway-refusals.ts";
 import { hostNames } from "./host-names.ts";
 import { startHttp, type HttpServer } from "./http/server.ts";
 import { ActionDeadlines } from "./interactions/action-deadlines.ts";
@@ -97,9 +98,11 @@ async function startOn(
   adoptFileUplinks(ofUplinks);
   const deadlines = new ActionDeadlines(interactions, () => late.mqtt?.deliverWaiting());
   const loginFailures = makeLoginFailures(config, clock);
+  const refusals = makeRefusalLog(store);
   const mqtt = await openMqtt(interactions, {
     refusedFilters: config.mqtt.refused_filters,
     loginFailures,
+    refusals,
     deliverability: ({ thing, name, moment }) => deadlines.deliverability(thing, name, moment),
     onFatal: deps.onFatal,
   });
@@ -130,7 +133,7 @@ async function startOn(
       deviceConnections: mqtt.deviceConnections,
     };
     http = await startHttp(
-      { ...ofUplinks, ...shown, loginFailures, isReady: () => state.isReady },
+      { ...ofUplinks, ...shown, loginFailures, refusals, isReady: () => state.isReady },
       [{ kind: "plain", host: config.http.host, port: config.http.port }],
     );
     deadlines.start();

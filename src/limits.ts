@@ -36,7 +36,7 @@ export const LIMITS = {
     default: 500,
     min: 1,
     max: 100_000,
-    why: "MQTT connections from one address; many devices may share a NAT",
+    why: "connections from one address, over MQTT and HTTP each; many devices may share a NAT",
   },
   connects_per_minute_per_address: {
     default: 600,

@@ -57,10 +57,10 @@ export const REFUSAL_CAUSES = {
     remedy: "Set the device to MQTT 3.1.1 (the MQTT port) or HTTP/1.1 (the HTTP port).",
   },
   "too-many-failures": {
-    title: "Too many log-ins from this address have failed",
+    title: "Too many log-ins of this user, or from this address, have failed",
     remedy:
-      "Correct the device that fails, then wait a minute. limits.login_failures_per_minute_per_" +
-      "address says how many may fail.",
+      "Correct the device that fails, then wait a minute. The bounds are limits.login_failures_per_" +
+      "name and limits.login_failures_per_minute_per_address.",
   },
   limits: {
     title: "A limit is reached",

@@ -8,7 +8,8 @@ import { withoutTokens } from "./secrets.ts";
 /** Why somebody was refused, as the edge that did it knows it. No member holds a secret or a payload. */
 export type Refusal = {
   readonly cause: RefusalCause;
-  readonly protocol: "mqtt" | "http" | "tls";
+  /** What it came by; `tls`: it did not get as far as to say anything. */
+  readonly protocol: "mqtt" | "mqtts" | "http" | "https" | "local" | "tls";
   /** IP address of the peer. */
   readonly address: string;
   /** MQTT client id, as far as it is known. */
@@ -51,12 +52,15 @@ type Network = { readonly clients: Map<string, Client>; rows: number };
  */
 export class RefusalLog {
   readonly #clock: Pick<Clock, "wallMs">;
+  readonly #onNoted: (refusal: Refusal) => void;
   readonly #networks = new Map<string, Network>();
   readonly #counts = new Map<RefusalCause, number>();
   #rows = 0;
 
-  constructor(clock: Pick<Clock, "wallMs">) {
+  /** `onNoted` is told of each one as it is kept. Must not fail. */
+  constructor(clock: Pick<Clock, "wallMs">, onNoted: (refusal: Refusal) => void = () => undefined) {
     this.#clock = clock;
+    this.#onNoted = onNoted;
   }
 
   /** Refusals since the start, by cause. */
@@ -69,6 +73,7 @@ export class RefusalLog {
     const { cause } = given;
     this.#counts.set(cause, (this.#counts.get(cause) ?? 0) + 1);
     const refusal = bounded(given);
+    this.#onNoted(refusal);
     const of = peerNetwork(refusal.address);
     const network = this.#networks.get(of) ?? { clients: new Map<string, Client>(), rows: 0 };
     moveBehind(this.#networks, of, network);

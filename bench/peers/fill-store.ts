@@ -8,15 +8,15 @@ import { GIVEN_UPLINK } from "../../src/uplink-members.ts";
 import { completeUplink } from "../../src/uplink-settings.ts";
 
 // Fills a store as updates of properties would, without asking anybody: STORE ACCOUNT THINGS ROWS
-// [UPLINK]. An uplink of that name, paused, owes all of it.
+// [UPLINK [URL]]. An uplink of that name owes all of it; without a URL it is paused.
 
 const PROPERTIES = ["temperature", "humidity", "pressure", "battery", "mode"] as const;
 const ROWS_A_BATCH = 2_000;
 /** One update after the other, this long apart, up to now. */
 const SPACING_MS = 1_000;
 
-const [path = "", account = "", things = "0", rows = "0", uplink] = process.argv.slice(2);
-await fill({ path, account, things: Number(things), rows: Number(rows), uplink });
+const [path = "", account = "", things = "0", rows = "0", uplink, url] = process.argv.slice(2);
+await fill({ path, account, things: Number(things), rows: Number(rows), uplink, url });
 console.log("filled");
 
 async function fill(given: {
@@ -25,6 +25,7 @@ async function fill(given: {
   readonly things: number;
   readonly rows: number;
   readonly uplink: string | undefined;
+  readonly url: string | undefined;
 }): Promise<void> {
   const clock = systemClock("always");
   const log: Log = { error: console.error, warn: console.error, info: silent, debug: silent };
@@ -42,7 +43,7 @@ async function fill(given: {
       throw failure;
     },
   });
-  if (given.uplink !== undefined) addUplink(store, given.uplink);
+  if (given.uplink !== undefined) addUplink(store, given.uplink, given.url);
   const beganMs = clock.wallMs() - given.rows * SPACING_MS;
   const numbers: number[] = [];
   for (let nth = 0; nth < given.things; nth += 1) {
@@ -57,12 +58,12 @@ async function fill(given: {
   await store.close();
 }
 
-/** Whoever measures it says where upstream is. */
-function addUplink(store: Store, name: string): void {
-  const read = completeUplink(GIVEN_UPLINK.parse({ url: "mqtt://127.0.0.1" }));
+/** Without a URL whoever measures it says where upstream is. */
+function addUplink(store: Store, name: string, url: string | undefined): void {
+  const read = completeUplink(GIVEN_UPLINK.parse({ url: url ?? "mqtt://127.0.0.1" }));
   if (!read.ok) throw new Error(JSON.stringify(read.faults));
   store.outboxes.put(name, rowOfApi(read.settings));
-  store.outboxes.pause(name, true);
+  store.outboxes.pause(name, url === undefined);
 }
 
 function addThing(store: Store, account: string, nth: number, at: number): number {

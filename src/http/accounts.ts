@@ -22,8 +22,15 @@ const MANAGE = ["gateway.manage"] as const;
 export const accountRoutes: readonly Route[] = [
   { method: "GET", path: ALL, scopes: READ, query: PAGE_PARAMETERS, answer: listAccounts },
   { method: "GET", path: ONE, scopes: READ, answer: getAccount },
-  { method: "PUT", path: ONE, scopes: MANAGE, answer: replaceAccount },
-  { method: "DELETE", path: ONE, scopes: MANAGE, query: ["force"], answer: removeAccount },
+  { method: "PUT", path: ONE, audit: "account.change", scopes: MANAGE, answer: replaceAccount },
+  {
+    method: "DELETE",
+    path: ONE,
+    audit: "account.delete",
+    scopes: MANAGE,
+    query: ["force"],
+    answer: removeAccount,
+  },
 ];
 
 function listAccounts(call: AuthorisedCall): Answer {

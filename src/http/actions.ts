@@ -31,6 +31,7 @@ export const actionRoutes: readonly Route[] = [
   {
     method: "DELETE",
     path: OF_ACTION,
+    audit: "element.delete",
     scopes: ["thing.manage"],
     answer: answerDeleteElement("actions", "action"),
   },

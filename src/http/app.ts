@@ -6,6 +6,7 @@ import { isOfAccount, type Principal } from "../thing/access.ts";
 import { isAccountName } from "../thing/thing.ts";
 import { makeAuthenticator, type Authenticator } from "./authentication.ts";
 import { requireOwnPage } from "./browser-requests.ts";
+import { trailOf, type Trail } from "./audit-trail.ts";
 import type { Answer, Call, HttpDeps, Route } from "./call.ts";
 import {
   browserSigns,
@@ -20,6 +21,7 @@ import { isUnmodified } from "./preconditions.ts";
 import { problemAnswer, toGatewayError } from "./problem.ts";
 import { requireKnown } from "./query.ts";
 import { methodsOfPath, routing } from "./router.ts";
+import { refusalOf } from "./refused-request.ts";
 import { makeRoutes } from "./routes.ts";
 import { turnEnds } from "./turn-end.ts";
 
@@ -62,7 +64,13 @@ export function makeApp(deps: HttpDeps, state: AppState): Koa {
   });
   app.use(
     routing(makeRoutes(failures), async (context, route) => {
-      const answer = await answerRoute(edge, context, route);
+      const { audit } = route;
+      const answer =
+        audit === undefined
+          ? await answerRoute(edge, context, route)
+          : await trailOf(audit, context, async (trail) =>
+              answerRoute(edge, context, route, trail),
+            );
       if (route.isStatic !== true) await durable(deps, isReadMethod(context.method));
       send(context, answer);
     }),
@@ -75,12 +83,14 @@ async function answerRoute(
   edge: Edge,
   context: Koa.Context & Params,
   route: Route,
+  trail?: Trail,
 ): Promise<Answer> {
   if (edge.state.isStopping()) {
     throw new GatewayError("stopping", "the gateway takes no more requests");
   }
   requireDecodable(context.path);
   const call = makeCall(edge.deps, context, edge.state.peerOf(context.req.socket));
+  if (trail !== undefined) trail.call = call;
   const account = call.params.get("account");
   const isInAccount = account !== undefined && route.path.startsWith("/:account/");
   if (isInAccount && !isAccountName(account)) throw nothingAt(context.path);
@@ -182,7 +192,7 @@ function requireDecodable(path: string): void {
 
 /** A refusal may show what is there, too: it waits for the disk as every answer. */
 async function refusal(
-  { deps }: Edge,
+  { deps, state }: Edge,
   context: Koa.Context,
   thrown: unknown,
   requestId: string,
@@ -193,8 +203,10 @@ async function refusal(
   } catch (failure) {
     error = toGatewayError(failure);
   }
+  const { method, path } = context;
+  const refused = refusalOf(error, path, state.peerOf(context.req.socket));
+  if (refused !== undefined) deps.refusals.note(refused);
   if (ERRORS[error.code].status >= 500) {
-    const { method, path } = context;
     const fields = { requestId, method, path, code: error.code, error: error.cause ?? error };
     // A full disk was told of once, by the store.
     const isKnown = error.code === "stopping" || error.code === "storage-full";

@@ -1,5 +1,5 @@
 import { GatewayError } from "../errors.ts";
-import { authenticateBasic, authenticateToken } from "../interactions/authentication.ts";
+import { authenticateBasic, authenticateToken, whyNot } from "../interactions/authentication.ts";
 import type { Principal } from "../thing/access.ts";
 import type { HttpDeps } from "./call.ts";
 import type { AddressRate } from "../address-rate.ts";
@@ -18,7 +18,8 @@ export type Authenticator = (
 export function makeAuthenticator(deps: HttpDeps, failures: AddressRate): Authenticator {
   return (authorization, address): Principal | Promise<Principal> => {
     if (authorization === undefined) {
-      throw new GatewayError("unauthorized", "there is no Authorization header");
+      const refusal = { cause: "no-credentials" } as const;
+      throw new GatewayError("unauthorized", "there is no Authorization header", { refusal });
     }
     const [, scheme = "", credentials = ""] = /^(\S+) +(\S+) *$/.exec(authorization) ?? [];
     switch (scheme.toLowerCase()) {
@@ -26,12 +27,16 @@ export function makeAuthenticator(deps: HttpDeps, failures: AddressRate): Authen
         const principal = authenticateToken(deps, credentials, address);
         if (principal !== undefined) return principal;
         takeLogin(failures, address);
-        throw new GatewayError("unauthorized", "the bearer token is unknown, revoked or expired");
+        throw new GatewayError("unauthorized", "the bearer token is unknown, revoked or expired", {
+          refusal: { cause: "unknown-token" },
+        });
       }
       case "basic":
         return fromBasic(deps, failures, credentials, address);
       default:
-        throw new GatewayError("unauthorized", "Authorization is neither Bearer nor Basic");
+        throw new GatewayError("unauthorized", "Authorization is neither Bearer nor Basic", {
+          refusal: { cause: "no-credentials" },
+        });
     }
   };
 }
@@ -42,25 +47,29 @@ async function fromBasic(
   credentials: string,
   address: string,
 ): Promise<Principal> {
-  takeLogin(failures, address);
   const pair = parseBasic(credentials);
+  takeLogin(failures, address, pair?.user);
   const principal =
     pair === undefined
       ? undefined
       : await authenticateBasic(deps, pair.user, pair.password, address);
   if (principal === undefined) {
-    throw new GatewayError("unauthorized", "the user or the password is wrong");
+    const cause = pair === undefined ? "no-credentials" : whyNot(deps, pair.user);
+    throw new GatewayError("unauthorized", "the user or the password is wrong", {
+      refusal: { cause, user: pair?.user },
+    });
   }
   failures.giveBack(address);
   return principal;
 }
 
 /** @throws GatewayError `rate-limited`. */
-export function takeLogin(failures: AddressRate, address: string): void {
+export function takeLogin(failures: AddressRate, address: string, user?: string): void {
   const retryAfterS = failures.take(address);
   if (retryAfterS === 0) return;
   const detail = `too many failed log-ins from ${address}`;
-  throw new GatewayError("rate-limited", detail, { retryAfterS });
+  const refusal = { cause: "too-many-failures", user } as const;
+  throw new GatewayError("rate-limited", detail, { retryAfterS, refusal });
 }
 
 export type UserAndPassword = { readonly user: string; readonly password: string };

@@ -3,7 +3,9 @@ import { strict as assert } from "node:assert";
 import type { Channel } from "../channel.ts";
 import type { ThingRequest } from "../interactions/authorise.ts";
 import type { DeviceConnections } from "../interactions/device-connection.ts";
+import type { RefusalLog } from "../refusal-log.ts";
 import type { UplinkDeps } from "../interactions/uplinks.ts";
+import type { AuditRecord } from "../store/audit.ts";
 import type { Principal, Scope } from "../thing/access.ts";
 import type { Json, JsonObject } from "../thing/json.ts";
 import type { Preconditions } from "./preconditions.ts";
@@ -21,6 +23,7 @@ export type HttpDeps = UplinkDeps & {
   readonly hostNames: ReadonlySet<string>;
   /** Failed log-ins by address, over all protocols. */
   readonly loginFailures: AddressRate;
+  readonly refusals: RefusalLog;
   /** Where MQTT listens, for the forms of a Thing Description; absent: they lead to HTTP only. */
   readonly mqttPort?: number;
   /** Where the listeners with TLS are, if they run. */
@@ -66,6 +69,8 @@ export type Answer = {
   /** Of the representation, without quotes. */
   readonly etag?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** What the audit log says of it, where the request does not say it. */
+  readonly audit?: Partial<Pick<AuditRecord, "principal" | "target" | "detail" | "result">>;
 };
 
 type RouteShape = {
@@ -76,6 +81,11 @@ type RouteShape = {
   readonly query?: readonly string[];
   /** Nothing the store holds: it need not wait for the disk, and says that the process lives. */
   readonly isStatic?: true;
+  /**
+   * What the audit log calls it: a change of what there is or of who may. Its answer puts its change
+   * into the open batch and waits for nothing behind that, so that the record is in the same batch.
+   */
+  readonly audit?: AuditRecord["action"];
 };
 
 /** `scopes`: a token needs one of these at the least; what exactly, the interaction decides. */

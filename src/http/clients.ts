@@ -19,10 +19,10 @@ const READ = ["gateway.read"] as const;
 const MANAGE = ["gateway.manage"] as const;
 
 export const clientRoutes: readonly Route[] = [
-  { method: "POST", path: ALL, scopes: MANAGE, answer: postClient },
+  { method: "POST", path: ALL, audit: "client.create", scopes: MANAGE, answer: postClient },
   { method: "GET", path: ALL, scopes: READ, query: PAGE_PARAMETERS, answer: listClients },
   { method: "GET", path: ONE, scopes: READ, answer: getClient },
-  { method: "DELETE", path: ONE, scopes: MANAGE, answer: removeClient },
+  { method: "DELETE", path: ONE, audit: "client.delete", scopes: MANAGE, answer: removeClient },
 ];
 
 const wanted = z.strictObject({

@@ -10,12 +10,28 @@ export class Connections {
   readonly #requests = new Map<Duplex, number>();
   /** Known for as long as a request of it may be served: also when the peer has gone. */
   readonly #peers = new WeakMap<Duplex, Peer>();
+  readonly #ofAddress = new Map<string, number>();
+  readonly #perAddressMax: number;
   #isEnding = false;
 
-  add(socket: Duplex, peer: Peer): void {
+  /** `perAddressMax`: connections of one IP address at once; of the machine itself by its socket any number. */
+  constructor(perAddressMax: number) {
+    this.#perAddressMax = perAddressMax;
+  }
+
+  /** @returns false if there are too many of its address: it is closed, and nothing is served on it. */
+  add(socket: Duplex, peer: Peer): boolean {
+    const { address, channel } = peer;
+    const ofAddress = this.#ofAddress.get(address) ?? 0;
+    if (channel.kind !== "local" && ofAddress >= this.#perAddressMax) {
+      socket.destroy();
+      return false;
+    }
+    this.#ofAddress.set(address, ofAddress + 1);
     this.#requests.set(socket, 0);
     this.#peers.set(socket, peer);
-    socket.once("close", () => this.#requests.delete(socket));
+    socket.once("close", () => this.#forget(socket, address));
+    return true;
   }
 
   peerOf(socket: Duplex): Peer {
@@ -40,6 +56,13 @@ export class Connections {
   endIdle(): void {
     this.#isEnding = true;
     for (const socket of this.#requests.keys()) if (!this.isBusy(socket)) socket.destroy();
+  }
+
+  #forget(socket: Duplex, address: string): void {
+    this.#requests.delete(socket);
+    const left = (this.#ofAddress.get(address) ?? 1) - 1;
+    if (left > 0) this.#ofAddress.set(address, left);
+    else this.#ofAddress.delete(address);
   }
 
   #count(socket: Duplex, change: 1 | -1): void {

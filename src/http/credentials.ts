@@ -28,12 +28,39 @@ const ONE = "/:account/mqtt/:ulid";
 const SCOPES = ["mqtt.credentials"] as const;
 
 export const credentialRoutes: readonly Route[] = [
-  { method: "POST", path: ALL, scopes: SCOPES, query: ["card"], answer: postCredential },
+  {
+    method: "POST",
+    path: ALL,
+    audit: "credential.create",
+    scopes: SCOPES,
+    query: ["card"],
+    answer: postCredential,
+  },
   { method: "GET", path: ALL, scopes: SCOPES, query: PAGE_PARAMETERS, answer: listCredentials },
   { method: "GET", path: ONE, scopes: SCOPES, answer: getCredential },
-  { method: "PUT", path: ONE, scopes: SCOPES, query: ["card"], answer: updateCredential },
-  { method: "PATCH", path: ONE, scopes: SCOPES, query: ["card"], answer: updateCredential },
-  { method: "DELETE", path: ONE, scopes: SCOPES, answer: removeCredential },
+  {
+    method: "PUT",
+    path: ONE,
+    audit: "credential.change",
+    scopes: SCOPES,
+    query: ["card"],
+    answer: updateCredential,
+  },
+  {
+    method: "PATCH",
+    path: ONE,
+    audit: "credential.change",
+    scopes: SCOPES,
+    query: ["card"],
+    answer: updateCredential,
+  },
+  {
+    method: "DELETE",
+    path: ONE,
+    audit: "credential.delete",
+    scopes: SCOPES,
+    answer: removeCredential,
+  },
   { method: "GET", path: `${ONE}/card`, scopes: SCOPES, query: ["format"], answer: getCard },
 ];
 

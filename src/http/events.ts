@@ -28,11 +28,18 @@ export const eventRoutes: readonly Route[] = [
   {
     method: "DELETE",
     path: OF_EVENT,
+    audit: "element.delete",
     scopes: ["thing.manage"],
     answer: answerDeleteElement("events", "event"),
   },
   { method: "GET", path: ONE, scopes: READ, answer: getEvent },
-  { method: "DELETE", path: ONE, scopes: ["thing.manage"], answer: deleteEvent },
+  {
+    method: "DELETE",
+    path: ONE,
+    audit: "event.delete",
+    scopes: ["thing.manage"],
+    answer: deleteEvent,
+  },
 ];
 
 async function listEvents(call: AuthorisedCall): Promise<Answer> {

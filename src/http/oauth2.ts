@@ -1,5 +1,6 @@
 import { GatewayError } from "../errors.ts";
-import { authenticateClient, issueAccessToken } from "../interactions/tokens.ts";
+import { whyNot } from "../interactions/authentication.ts";
+import { authenticateClient, clientIdOf, issueAccessToken } from "../interactions/tokens.ts";
 import { lookupDigest } from "../secrets.ts";
 import type { Client } from "../store/tokens.ts";
 import { parseBasic, takeLogin, type UserAndPassword } from "./authentication.ts";
@@ -7,6 +8,7 @@ import { mediaTypeOf } from "./body.ts";
 import type { Answer, Call, Route } from "./call.ts";
 import type { AddressRate } from "../address-rate.ts";
 import { parseQuery } from "./query.ts";
+import { protocolOf } from "./refused-request.ts";
 
 /** RFC 6749 §5.2. */
 type OauthError =
@@ -22,12 +24,14 @@ export function makeOauthRoutes(failures: AddressRate): readonly Route[] {
     {
       method: "POST",
       path: "/oauth2/token",
+      audit: "token.issue",
       scopes: "none",
       answer: async (call) => answerForm(call, failures, issueToken),
     },
     {
       method: "POST",
       path: "/oauth2/revoke",
+      audit: "token.revoke",
       scopes: "none",
       answer: async (call) => answerForm(call, failures, revokeToken),
     },
@@ -56,7 +60,8 @@ async function answerForm(
   try {
     const form = await readForm(call);
     const client = authenticate(call, failures, form);
-    return { ...answer(call, client, form), headers };
+    const audit = { principal: clientIdOf(client) };
+    return { ...answer(call, client, form), headers, audit };
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;
     const challenge = thrown.answer.status === 401 ? { "WWW-Authenticate": BASIC } : {};
@@ -95,14 +100,27 @@ function isBadEncoding(error: unknown): boolean {
 /** By Basic or by the form, not by both (RFC 6749 §2.3). */
 function authenticate(call: Call, failures: AddressRate, form: Form): Client {
   const given = givenCredentials(call, form);
-  takeLogin(failures, call.address);
+  takeLogin(failures, call.address, given?.user);
   const client =
     given === undefined ? undefined : authenticateClient(call.deps, given.user, given.password);
   if (client === undefined) {
+    noteRefusal(call, given?.user);
     throw new Refusal(401, "invalid_client", "the client id or the secret is wrong");
   }
   failures.giveBack(call.address);
   return client;
+}
+
+/** RFC 6749 has an answer of its own for it, which is no problem document. */
+function noteRefusal({ deps, address, channel, path }: Call, user: string | undefined): void {
+  deps.refusals.note({
+    cause: user === undefined ? "no-credentials" : whyNot(deps, user),
+    protocol: protocolOf(channel),
+    address,
+    ...(user === undefined ? {} : { user }),
+    topic: path,
+    detail: "the client id or the secret is wrong",
+  });
 }
 
 function givenCredentials(call: Call, form: Form): UserAndPassword | undefined {

@@ -19,6 +19,7 @@ export const propertyRoutes: readonly Route[] = [
   {
     method: "DELETE",
     path: ONE,
+    audit: "element.delete",
     scopes: ["thing.manage"],
     answer: answerDeleteElement("properties", "property"),
   },

@@ -36,7 +36,7 @@ export async function startHttp(
   endpoints: readonly HttpEndpoint[],
 ): Promise<HttpServer> {
   let isStopping = false;
-  const connections = new Connections();
+  const connections = new Connections(deps.limits.connections_per_address);
   const app = makeApp(deps, {
     isStopping: () => isStopping,
     peerOf: (socket) => connections.peerOf(socket),
@@ -57,7 +57,8 @@ export async function startHttp(
   try {
     for (const endpoint of endpoints) {
       const server = await openEndpoint(endpoint, BOUNDS, serve, (socket, peer) => {
-        connections.add(socket, peer);
+        if (connections.add(socket, peer)) return;
+        deps.log.debug("http.connection_refused", { address: peer.address });
       });
       servers.push(server);
       harden(server, connections, serve);

@@ -16,7 +16,7 @@ const ALL = "/:account/things";
 const ONE = "/:account/things/:thing";
 
 export const thingRoutes: readonly Route[] = [
-  { method: "POST", path: ALL, scopes: ["thing.manage"], answer: postThing },
+  { method: "POST", path: ALL, audit: "thing.create", scopes: ["thing.manage"], answer: postThing },
   {
     method: "GET",
     path: ALL,
@@ -26,9 +26,27 @@ export const thingRoutes: readonly Route[] = [
   },
   { method: "GET", path: ONE, scopes: ["thing.read"], answer: getThing },
   { method: "GET", path: `${ONE}/connection`, scopes: ["thing.read"], answer: getConnection },
-  { method: "PUT", path: ONE, scopes: ["thing.manage"], answer: replaceThing },
-  { method: "PATCH", path: ONE, scopes: ["thing.manage"], answer: patchThing },
-  { method: "DELETE", path: ONE, scopes: ["thing.manage"], answer: removeThing },
+  {
+    method: "PUT",
+    path: ONE,
+    audit: "thing.define",
+    scopes: ["thing.manage"],
+    answer: replaceThing,
+  },
+  {
+    method: "PATCH",
+    path: ONE,
+    audit: "thing.define",
+    scopes: ["thing.manage"],
+    answer: patchThing,
+  },
+  {
+    method: "DELETE",
+    path: ONE,
+    audit: "thing.delete",
+    scopes: ["thing.manage"],
+    answer: removeThing,
+  },
 ];
 
 function getConnection(call: AuthorisedCall): Answer {

@@ -18,10 +18,10 @@ const READ = ["gateway.read"] as const;
 const MANAGE = ["gateway.manage"] as const;
 
 export const tokenRoutes: readonly Route[] = [
-  { method: "POST", path: ALL, scopes: MANAGE, answer: postToken },
+  { method: "POST", path: ALL, audit: "token.create", scopes: MANAGE, answer: postToken },
   { method: "GET", path: ALL, scopes: READ, query: PAGE_PARAMETERS, answer: listTokens },
   { method: "GET", path: ONE, scopes: READ, answer: getToken },
-  { method: "DELETE", path: ONE, scopes: MANAGE, answer: removeToken },
+  { method: "DELETE", path: ONE, audit: "token.delete", scopes: MANAGE, answer: removeToken },
 ];
 
 const wanted = z.strictObject({

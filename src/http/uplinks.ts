@@ -23,11 +23,23 @@ const MANAGE = ["gateway.manage"] as const;
 export const uplinkRoutes: readonly Route[] = [
   { method: "GET", path: ALL, scopes: READ, query: PAGE_PARAMETERS, answer: getUplinks },
   { method: "GET", path: ONE, scopes: READ, answer: getUplink },
-  { method: "PUT", path: ONE, scopes: MANAGE, answer: replaceUplink },
-  { method: "DELETE", path: ONE, scopes: MANAGE, answer: removeUplink },
-  { method: "POST", path: `${ONE}/test`, scopes: MANAGE, answer: tryUplink },
-  { method: "POST", path: `${ONE}/pause`, scopes: MANAGE, answer: (call) => hold(call, true) },
-  { method: "POST", path: `${ONE}/resume`, scopes: MANAGE, answer: (call) => hold(call, false) },
+  { method: "PUT", path: ONE, audit: "uplink.change", scopes: MANAGE, answer: replaceUplink },
+  { method: "DELETE", path: ONE, audit: "uplink.delete", scopes: MANAGE, answer: removeUplink },
+  { method: "POST", path: `${ONE}/test`, audit: "uplink.test", scopes: MANAGE, answer: tryUplink },
+  {
+    method: "POST",
+    path: `${ONE}/pause`,
+    audit: "uplink.pause",
+    scopes: MANAGE,
+    answer: (call) => hold(call, true),
+  },
+  {
+    method: "POST",
+    path: `${ONE}/resume`,
+    audit: "uplink.resume",
+    scopes: MANAGE,
+    answer: (call) => hold(call, false),
+  },
 ];
 
 function getUplinks(call: AuthorisedCall): Answer {

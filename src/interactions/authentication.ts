@@ -5,7 +5,7 @@ import type { Credential } from "../store/credentials.ts";
 import type { Token } from "../store/tokens.ts";
 import type { Principal } from "../thing/access.ts";
 import type { InteractionDeps } from "./deps.ts";
-import { authenticateClient, clientIdOf, noteTokenUse } from "./tokens.ts";
+import { authenticateClient, clientIdOf, clientOf, noteTokenUse } from "./tokens.ts";
 
 type AuthenticationDeps = Pick<InteractionDeps, "store" | "clock" | "loginNames">;
 
@@ -91,7 +91,23 @@ function takeName(
 ): void {
   const retryAfterS = loginNames.take(user, address);
   if (retryAfterS === 0) return;
-  throw new GatewayError("rate-limited", "too many failed log-ins of this user", { retryAfterS });
+  throw new GatewayError("rate-limited", "too many failed log-ins of this user", {
+    retryAfterS,
+    refusal: { cause: "too-many-failures", user },
+  });
+}
+
+/** Why this user was not let in: for the log of refusals, never for the client. */
+export function whyNot(
+  deps: Pick<InteractionDeps, "store" | "clock">,
+  user: string,
+): "unknown-user" | "wrong-password" | "disabled-credential" | "expired-credential" {
+  const credential = deps.store.credentials.byUsername(user);
+  if (credential === undefined) {
+    return clientOf(deps, user) === undefined ? "unknown-user" : "wrong-password";
+  }
+  if (!credential.enabled) return "disabled-credential";
+  return isUsable(deps, credential) ? "wrong-password" : "expired-credential";
 }
 
 export function isUsable(deps: Pick<InteractionDeps, "clock">, credential: Credential): boolean {

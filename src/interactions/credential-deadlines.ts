@@ -1,5 +1,7 @@
 import { isOver, type CancelTimer } from "../clock.ts";
 import { isUsable } from "./authentication.ts";
+import { OF_GATEWAY } from "../store/audit.ts";
+import type { Credential } from "../store/credentials.ts";
 import type { InteractionDeps } from "./deps.ts";
 
 /** Looked at this often: bounds how long a connection outlives its credential. */
@@ -36,7 +38,10 @@ export class CredentialDeadlines {
 
   look(): void {
     const { clock, store, credentialChanged } = this.#deps;
-    if (this.#hasPassed()) store.clock.note();
+    if (this.#hasPassed()) {
+      this.#recordExpired();
+      store.clock.note();
+    }
     const ended = new Set<string>();
     for (const credential of store.credentials.withDeadline()) {
       const { ulid, previous } = credential;
@@ -48,9 +53,24 @@ export class CredentialDeadlines {
       if (previous === undefined || !isOver(clock, previous.until, previous.moment)) continue;
       const { previous: over, ...rest } = credential;
       store.credentials.put(rest);
+      store.audit.record({
+        ...OF_GATEWAY,
+        action: "credential.overlap-end",
+        target: targetOf(rest),
+      });
       credentialChanged(ulid, "password");
     }
     this.#ended = ended;
+  }
+
+  /** In the batch that notes the time: no start records it again. */
+  #recordExpired(): void {
+    const { audit, clock, credentials } = this.#deps.store;
+    for (const credential of credentials.withDeadline()) {
+      const { expiresAt } = credential;
+      if (expiresAt === undefined || !clock.isNews(expiresAt)) continue;
+      audit.record({ ...OF_GATEWAY, action: "credential.expire", target: targetOf(credential) });
+    }
   }
 
   /** A deadline came that the time on disk is not behind yet. */
@@ -60,4 +80,8 @@ export class CredentialDeadlines {
       expiresAt !== undefined && clock.isNews(expiresAt);
     return tokens.withDeadline().some(isNews) || credentials.withDeadline().some(isNews);
   }
+}
+
+function targetOf({ account, ulid }: Credential): string {
+  return `/${account}/mqtt/${ulid}`;
 }

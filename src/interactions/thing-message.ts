@@ -1,5 +1,8 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Peer } from "../channel.ts";
 import { GatewayError } from "../errors.ts";
-import type { Principal } from "../thing/access.ts";
+import type { AuditRecord } from "../store/audit.ts";
+import { originOf, type Principal } from "../thing/access.ts";
 import { parseJson } from "../thing/data-schema.ts";
 import type { Json } from "../thing/json.ts";
 import { isUlid } from "../thing/thing.ts";
@@ -20,6 +23,8 @@ export type ThingMessage = {
   readonly body: Json;
   /** The payload as it came. */
   readonly payload: Buffer;
+  /** Where it came from; absent: from upstream, or from a client that is gone. */
+  readonly peer?: Peer | undefined;
   /** What is left of the life of a request, where it comes from. */
   readonly lifeMsMax?: number;
 };
@@ -59,7 +64,7 @@ export function applyThingMessage(
       emitEvent(deps, { ...on, name: to.name, body: keyedValue(body, to.name) });
       break;
     case "description":
-      putThing(deps, { ...on, description: body, keepElements: true });
+      define(deps, on, message);
       break;
     case "data":
       recordData(deps, { ...on, body, text: message.payload.toString("utf8") });
@@ -69,6 +74,34 @@ export function applyThingMessage(
 }
 
 const NOTHING_IGNORED = { ignored: [] } as const;
+
+/** Of who defines what over HTTP the edge keeps a record; here there is nobody else to do it. */
+function define(deps: InteractionDeps, on: ThingRequest, { body, peer }: ThingMessage): void {
+  const { principal, account, thing: id } = on;
+  const before = deps.store.things.find(account, id)?.description;
+  const record: AuditRecord = {
+    principal: principal.name,
+    ...(peer === undefined ? {} : { address: peer.address }),
+    channel: isFromUpstream(principal) ? "uplink" : peer?.channel.kind === "tls" ? "mqtts" : "mqtt",
+    action: before === undefined ? "thing.create" : "thing.define",
+    target: `/${account}/things/${id}`,
+    result: "ok",
+  };
+  const { audit } = deps.store;
+  try {
+    const { thing } = putThing(deps, { ...on, description: body, keepElements: true });
+    // Devices say what they are at each connection: only what is new is a change.
+    if (!isDeepStrictEqual(before, thing.description)) audit.record(record);
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    audit.recordRepeatable({ ...record, result: error.code });
+    throw error;
+  }
+}
+
+function isFromUpstream(principal: Principal): boolean {
+  return originOf(principal).via !== undefined;
+}
 
 /** `href` present means a report; `{"<request id>": {"status": …}}` is one too. */
 function invokeOrReport(

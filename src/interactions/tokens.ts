@@ -109,9 +109,17 @@ export function authenticateClient(
   clientId: string,
   secret: string,
 ): Client | undefined {
-  if (!clientId.startsWith(CLIENT_PREFIX)) return undefined;
-  const client = deps.store.clients.get(clientId.slice(CLIENT_PREFIX.length));
+  const client = clientOf(deps, clientId);
   return client !== undefined && isGeneratedSecret(secret, client.secret) ? client : undefined;
+}
+
+/** The client of an id. */
+export function clientOf(
+  { store }: Pick<InteractionDeps, "store">,
+  clientId: string,
+): Client | undefined {
+  if (!clientId.startsWith(CLIENT_PREFIX)) return undefined;
+  return store.clients.get(clientId.slice(CLIENT_PREFIX.length));
 }
 
 /**

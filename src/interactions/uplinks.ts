@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { GatewayError } from "../errors.ts";
 import { FIXED_LIMITS } from "../limits.ts";
+import { OF_GATEWAY } from "../store/audit.ts";
 import type { Outbox } from "../store/outbox.ts";
 import type { Principal } from "../thing/access.ts";
 import { isUplinkName, UPLINK_NAME, type GivenUplink } from "../uplink-members.ts";
@@ -168,7 +169,9 @@ export function adoptFileUplinks({
     const row = rowOfFile(settings);
     const present = store.outboxes.get(name);
     // The terms are those of the file already: only what is kept of them may be older.
-    if (!isDeepStrictEqual(present?.uplink.settings, row)) store.outboxes.put(name, row);
+    if (isDeepStrictEqual(present?.uplink.settings, row)) continue;
+    store.outboxes.put(name, row);
+    store.audit.record({ ...OF_GATEWAY, action: "uplink.adopt", target: name });
   }
 }
 

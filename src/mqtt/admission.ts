@@ -1,16 +1,25 @@
 import { GatewayError } from "../errors.ts";
-import { authenticateCredential } from "../interactions/authentication.ts";
+import { authenticateCredential, whyNot } from "../interactions/authentication.ts";
 import { principalOf, type Authenticated } from "../interactions/authentication.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
 import type { ConnackCode } from "./answers.ts";
 import type { LoginTurns } from "../login-turns.ts";
 import type { ConnectFrame } from "./frame-kinds.ts";
 import { publishRight } from "./grants.ts";
+import type { RefusalCause } from "../refusal-causes.ts";
 import type { Sessions } from "./sessions.ts";
 
 export type Admission =
-  | { readonly ok: true; readonly as: Authenticated }
-  | { readonly ok: false; readonly code: ConnackCode; readonly reason: string };
+  { readonly ok: true; readonly as: Authenticated } | ({ readonly ok: false } & RefusedConnect);
+
+/** `code` is all that the client is told; the rest is for the log of refusals. */
+export type RefusedConnect = {
+  readonly code: ConnackCode;
+  readonly cause: RefusalCause;
+  readonly reason: string;
+  /** Of a will that is not let in. */
+  readonly topic?: string;
+};
 
 type AdmissionDeps = {
   readonly interactions: InteractionDeps;
@@ -29,10 +38,10 @@ export async function admit(
 ): Promise<Admission> {
   const { username, password } = connect;
   if (username === undefined || password === undefined) {
-    return refused(5, "no user and password");
+    return refused(5, "no-credentials", "there is no user, or no password");
   }
   if ((await deps.logins.enter(address)) > 0) {
-    return refused(3, "too many failed log-ins from this address");
+    return refused(3, "too-many-failures", "too many failed log-ins from this address");
   }
   let as: Authenticated | undefined;
   try {
@@ -40,11 +49,13 @@ export async function admit(
     as = await authenticateCredential(deps.interactions, username, given, address);
   } catch (error) {
     if (!(error instanceof GatewayError) || error.code !== "rate-limited") throw error;
-    return refused(3, error.message);
+    return refused(3, "too-many-failures", error.message);
   } finally {
     deps.logins.leave(address, { isRight: as !== undefined });
   }
-  if (as === undefined) return refused(4, "unknown user or wrong password");
+  if (as === undefined) {
+    return refused(4, whyNot(deps.interactions, username), "unknown user or wrong password");
+  }
   return recheck(deps, connect, as);
 }
 
@@ -57,20 +68,26 @@ export function recheck(
   const { interactions, sessions } = deps;
   const { credential } = as;
   if (interactions.store.credentials.get(credential.ulid) !== credential) {
-    return refused(5, "the credential has just changed");
+    const cause = whyNot(interactions, credential.username);
+    return refused(5, cause, "the credential has just changed");
   }
   const bound = credential.clientId;
   if (bound !== undefined && bound !== connect.clientId) {
-    return refused(2, "the credential is bound to another client id");
+    return refused(2, "wrong-client-id", "the credential is bound to another client id");
   }
   const session = sessions.get(connect.clientId);
   if (session !== undefined && session.credential !== credential.ulid) {
-    return refused(2, "the client id belongs to the session of another credential");
+    const reason = "the client id belongs to the session of another credential";
+    return refused(2, "in-use-elsewhere", reason);
   }
   const isNew = session?.number === undefined;
-  if (!connect.clean && isNew && !sessions.hasRoom) return refused(3, "limits.sessions is reached");
+  if (!connect.clean && isNew && !sessions.hasRoom) {
+    return refused(3, "limits", "limits.sessions is reached");
+  }
   if (connect.will !== undefined && !mayWill(deps, connect.will, as)) {
-    return refused(5, "the will's topic is outside the credential's grant");
+    const { topic } = connect.will;
+    const reason = "the will's topic is outside the credential's grant";
+    return { ok: false, code: 5, cause: "not-its-topic", reason, topic };
   }
   return { ok: true, as };
 }
@@ -84,6 +101,6 @@ function mayWill(
   return publishRight(interactions.store, principalOf(credential), will.topic).kind !== "none";
 }
 
-function refused(code: ConnackCode, reason: string): Admission {
-  return { ok: false, code, reason };
+function refused(code: ConnackCode, cause: RefusalCause, reason: string): Admission {
+  return { ok: false, code, cause, reason };
 }

@@ -10,6 +10,7 @@ import { AddressRate } from "../address-rate.ts";
 import type { Peer } from "../channel.ts";
 import { GatewayError } from "../errors.ts";
 import { FIXED_LIMITS } from "../limits.ts";
+import type { RefusalLog } from "../refusal-log.ts";
 import { LoginTurns } from "../login-turns.ts";
 import { Gate } from "./gate.ts";
 import { mayStillReceive } from "./grants.ts";
@@ -20,6 +21,7 @@ import { OnlineThings } from "./online-things.ts";
 import { Outbound } from "./outbound.ts";
 import { SessionPersistence } from "./persistence.ts";
 import { Places, type ReleasePlace } from "./places.ts";
+import { refusalOfPlace } from "./refusal-reasons.ts";
 import { Refusals } from "./refusals.ts";
 import { RetainedMessages } from "./retained.ts";
 import type { RequestReference } from "./message.ts";
@@ -32,6 +34,7 @@ export type MqttOptions = {
   readonly refusedFilters: readonly string[];
   /** Failed log-ins by address, over all protocols. */
   readonly loginFailures: AddressRate;
+  readonly refusals: RefusalLog;
   readonly deliverability: (request: RequestReference) => Deliverability;
   readonly onFatal: (error: unknown) => void;
 };
@@ -77,7 +80,7 @@ export class MqttBroker {
     this.#places = new Places(limits, rate);
     this.#gateDeps = this.#makeGateDeps();
     this.#listeners = new Listeners({
-      takePlace: (address) => this.takePlace(address),
+      takePlace: (peer) => this.takePlace(peer),
       serve: (stream, peer, release) => this.serve(stream, peer, release),
       onFatal: options.onFatal,
     });
@@ -201,16 +204,19 @@ export class MqttBroker {
 
   /** Serves a connection, unless there are too many: any stream of MQTT's bytes. */
   accept(stream: Duplex, peer: Peer): void {
-    const release = this.takePlace(peer.address);
+    const release = this.takePlace(peer);
     if (release === undefined) stream.destroy();
     else this.serve(stream, peer, release);
   }
 
   /** `undefined`: there are too many connections. Before CONNECT nothing can be said [MQTT-3.1.0-1]. */
-  takePlace(address: string): ReleasePlace | undefined {
-    const release = this.#isStopping ? undefined : this.#places.take(address);
-    if (release === undefined) this.#deps.log.debug("mqtt.connection_refused", { address });
-    return release;
+  takePlace(peer: Peer): ReleasePlace | undefined {
+    if (this.#isStopping) return undefined;
+    const release = this.#places.take(peer.address);
+    if (release !== undefined) return release;
+    this.#deps.log.debug("mqtt.connection_refused", { address: peer.address });
+    this.#options.refusals.note(refusalOfPlace(peer, this.#places));
+    return undefined;
   }
 
   /** Serves a connection that has its place; `release` gives it to another when it ends. */
@@ -238,9 +244,7 @@ export class MqttBroker {
         this.#options.loginFailures,
         this.#deps.limits.connections_per_address,
       ),
-      onRefusedConnect: (address, code, reason) => {
-        this.#deps.log.info("mqtt.connect_refused", { address, code, reason });
-      },
+      onRefused: (refusal) => this.#options.refusals.note(refusal),
       onOpen: (gate) => {
         this.#byClientId.get(gate.clientId)?.close("its client id connected again");
         this.#byClientId.set(gate.clientId, gate);
@@ -291,7 +295,7 @@ export async function openMqtt(deps: InteractionDeps, options: MqttOptions): Pro
     const retained = new RetainedMessages({ commit, limits }, rows.retained);
     const online = new OnlineThings(deps);
     const outbound = new Outbound({ interactions: deps, sessions, retained, online });
-    const refusals = new Refusals(deps);
+    const refusals = new Refusals(deps, options.refusals);
     const inbound: InboundDeps = { interactions: deps, outbound, retained, refusals };
     const wills = new Wills(inbound, clock, rows.wills);
     return { sessions, outbound, refusals, retained, wills, inbound, online };

@@ -101,6 +101,7 @@ export type OtherFrame = {
 /** Why a connection has to be closed; complete. */
 export type FaultReason =
   | "connect-missing"
+  | "tls-hello"
   | "connect-repeated"
   | "packet-type"
   | "header-flags"

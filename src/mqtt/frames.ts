@@ -166,6 +166,7 @@ export class FrameReader {
   #firstByteFault(first: number): FaultFrame | undefined {
     const type = first >> 4;
     if (this.#protocolLevel === undefined) {
+      if (first === TLS_HANDSHAKE) return fault("tls-hello", "MQTT-3.1.0-1");
       if (type !== CONNECT) return fault("connect-missing", "MQTT-3.1.0-1");
     } else if (type === CONNECT) return fault("connect-repeated", "MQTT-3.1.0-2");
     if (type === PUBLISH) return publishFlagsFault(first);
@@ -270,6 +271,9 @@ export class FrameReader {
 const NOTHING = Buffer.alloc(0);
 
 const KEPT_TOPIC_BYTES_MAX = FIXED_LIMITS.keptTopicBytesMax;
+
+/** The first byte of a ClientHello, RFC 8446 §5.1; of MQTT it would be a CONNECT with flags. */
+const TLS_HANDSHAKE = 0x16;
 
 /** Packet types, MQTT 3.1.1 §2.2.1. */
 const CONNECT = 1;

@@ -1,7 +1,7 @@
 import type { LoginTurns } from "../login-turns.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
 import type { Log } from "../log.ts";
-import type { ConnackCode } from "./answers.ts";
+import type { Refusal } from "../refusal-log.ts";
 import type { Gate } from "./gate.ts";
 import type { InboundDeps } from "./inbound.ts";
 import type { Sessions } from "./sessions.ts";
@@ -21,7 +21,8 @@ export type GateDeps = {
   /** Gives the connection to aedes. */
   readonly handle: (gate: Gate) => void;
   readonly logins: LoginTurns;
-  readonly onRefusedConnect: (address: string, code: ConnackCode, reason: string) => void;
+  /** It is not let in, or not any further: for the log of refusals. */
+  readonly onRefused: (refusal: Refusal) => void;
   /** The gate has its client id: a connection that has the same one ends now [MQTT-3.1.4-2]. */
   readonly onOpen: (gate: Gate) => void;
   readonly onClosed: (gate: Gate) => void;

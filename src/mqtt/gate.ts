@@ -5,8 +5,8 @@ import type { Channel, Peer } from "../channel.ts";
 import type { CancelTimer } from "../clock.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import type { Principal } from "../thing/access.ts";
-import { admit, recheck } from "./admission.ts";
-import { ACK, encodeConnack, encodeSuback, type AckByte, type ConnackCode } from "./answers.ts";
+import { admit, recheck, type RefusedConnect } from "./admission.ts";
+import { ACK, encodeConnack, encodeSuback, type AckByte } from "./answers.ts";
 import type {
   ConnectFrame,
   Frame,
@@ -17,6 +17,7 @@ import type {
 } from "./frame-kinds.ts";
 import { FrameReader } from "./frames.ts";
 import type { GateDeps } from "./gate-deps.ts";
+import { refusalOfConnect, refusalOfFault, refusalOfFilter } from "./refusal-reasons.ts";
 import { takePublish } from "./inbound.ts";
 import { Keepalive } from "./keepalive.ts";
 import type { Session } from "./sessions.ts";
@@ -218,6 +219,7 @@ export class Gate extends Duplex {
           reason: frame.reason,
           clause: frame.clause,
         });
+        this.#deps.onRefused(refusalOfFault(this, frame));
         this.close(`protocol error: ${frame.reason}`);
         return;
     }
@@ -233,7 +235,7 @@ export class Gate extends Duplex {
       if (this.#isClosed) return;
       const now = admission.ok ? recheck(this.#deps, connect, admission.as) : admission;
       if (!now.ok) {
-        this.#refuse(now.code, now.reason);
+        this.#refuse(connect, now);
         return;
       }
       this.#keepalive.start(
@@ -272,8 +274,10 @@ export class Gate extends Duplex {
     this.push(connect.bytes);
   }
 
-  #refuse(code: ConnackCode, reason: string): void {
-    this.#deps.onRefusedConnect(this.address, code, reason);
+  #refuse(connect: ConnectFrame, refused: RefusedConnect): void {
+    const { code, reason } = refused;
+    this.#deps.log.info("mqtt.connect_refused", { address: this.address, code, reason });
+    this.#deps.onRefused(refusalOfConnect(this, connect, refused));
     this.#outlet.send(encodeConnack(false, code));
     this.close(reason);
   }
@@ -293,7 +297,7 @@ export class Gate extends Duplex {
         const payload = frame.kind === "publish" ? frame.payload : undefined;
         const { topic, levels, retain } = frame;
         const { clientId } = this;
-        const publish = { principal, clientId, topic, levels, payload, qos, retain };
+        const publish = { principal, clientId, peer: this, topic, levels, payload, qos, retain };
         takePublish(this.#deps.inbound, publish);
       } catch (error) {
         // The store has failed: it is not acknowledged, so the client sends it again.
@@ -315,7 +319,9 @@ export class Gate extends Duplex {
     const principal = this.#principal();
     const session = this.#session;
     if (principal === undefined || session === undefined) return;
-    const { codes, granted } = grantSubscriptions(this.#deps, { principal, session, filters });
+    const request = { principal, session, filters };
+    const { codes, granted, refused } = grantSubscriptions(this.#deps, request);
+    for (const each of refused) this.#deps.onRefused(refusalOfFilter(this, each));
     this.#deps.sessions.subscribe(session, granted);
     const sendRetained = this.#deps.inbound.outbound.oweRetained(session, granted);
     const answer = (): void => {

@@ -1,3 +1,4 @@
+import type { Peer } from "../channel.ts";
 import { ERRORS, GatewayError } from "../errors.ts";
 import { forbidden } from "../interactions/authorise.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
@@ -21,6 +22,8 @@ export type InboundDeps = {
 export type InboundPublish = {
   readonly principal: Principal;
   readonly clientId: string;
+  /** Absent: its connection is gone. */
+  readonly peer?: Peer;
   readonly topic: string;
   readonly levels: number;
   /** A view: copied here where it outlives the turn. `undefined`: it was too large to be held. */
@@ -40,7 +43,7 @@ export function takePublish(deps: InboundDeps, publish: InboundPublish): void {
   } catch (error) {
     // Only what is wrong with the publish is acknowledged, never what is wrong with the store.
     if (!(error instanceof GatewayError) || ERRORS[error.code].mqtt === "withheld") throw error;
-    deps.refusals.refuse(publish.principal, publish.clientId, publish.topic, error);
+    deps.refusals.refuse(publish, error);
   }
 }
 
@@ -75,14 +78,15 @@ function forwardFree(deps: InboundDeps, publish: InboundPublish, payload: Buffer
 /** What a client publishes for the gateway to interpret. */
 function applyToThing(
   deps: InboundDeps,
-  { principal, clientId, topic }: InboundPublish,
+  publish: InboundPublish,
   to: InboundTopic,
   payload: Buffer,
 ): void {
-  const message = { principal, to, body: parsePayload(payload), payload };
+  const { principal, peer } = publish;
+  const message = { principal, to, body: parsePayload(payload), payload, peer };
   const { ignored } = applyThingMessage(deps.interactions, message);
   if (ignored.length === 0) return;
   const name = to.kind === "property" ? to.name : "";
   const detail = `only ${name} was taken; left aside: ${ignored.join(", ")}`;
-  deps.refusals.refuse(principal, clientId, topic, new GatewayError("unknown-member", detail));
+  deps.refusals.refuse(publish, new GatewayError("unknown-member", detail));
 }

@@ -21,7 +21,7 @@ export type MqttPorts = Readonly<Partial<Record<MqttEndpoint["kind"], number>>>;
 
 export type ListenerDeps = {
   /** `undefined`: there is none left, and the connection is refused. */
-  readonly takePlace: (address: string) => ReleasePlace | undefined;
+  readonly takePlace: (peer: Peer) => ReleasePlace | undefined;
   readonly serve: (stream: Duplex, peer: Peer, release: ReleasePlace) => void;
   readonly onFatal: (error: unknown) => void;
 };
@@ -57,7 +57,7 @@ export class Listeners {
   #plain(): Server {
     const server = createServer(TCP, (socket) => {
       const peer = tcpPeer("plain", socket.remoteAddress);
-      const release = this.#deps.takePlace(peer.address);
+      const release = this.#deps.takePlace(peer);
       if (release === undefined) socket.destroy();
       else this.#deps.serve(socket, peer, release);
     });
@@ -73,7 +73,7 @@ export class Listeners {
     });
     const endHandshakes = secureServer(secure, tls);
     const server = createServer(TCP, (socket) => {
-      const release = this.#deps.takePlace(tcpPeer("tls", socket.remoteAddress).address);
+      const release = this.#deps.takePlace(tcpPeer("tls", socket.remoteAddress));
       if (release === undefined) {
         socket.destroy();
         return;

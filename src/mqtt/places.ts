@@ -1,5 +1,5 @@
 import type { AddressRate } from "../address-rate.ts";
-import type { Limits } from "../limits.ts";
+import type { LimitName, Limits } from "../limits.ts";
 
 /** Gives the place of one connection to the next. Idempotent. */
 export type ReleasePlace = () => void;
@@ -35,6 +35,14 @@ export class Places {
       isReleased = true;
       this.#release(address);
     };
+  }
+
+  /** Which of the bounds stands against one more connection from there. */
+  boundOf(address: string): LimitName {
+    const { connections, connections_per_address: perAddress } = this.#bounds;
+    if (this.#taken >= connections) return "connections";
+    const isFull = (this.#byAddress.get(address) ?? 0) >= perAddress;
+    return isFull ? "connections_per_address" : "connects_per_minute_per_address";
   }
 
   #release(address: string): void {

@@ -1,11 +1,21 @@
 import type { ErrorCode, GatewayError } from "../errors.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
 import { refusalReport } from "../interactions/refusal-report.ts";
+import type { Peer } from "../channel.ts";
 import { FIXED_LIMITS } from "../limits.ts";
+import { refusalOfPublish } from "./refusal-reasons.ts";
 import { touchesThing, type Principal } from "../thing/access.ts";
+import type { RefusalLog } from "../refusal-log.ts";
 import { errorsTopic, parseInboundTopic } from "../thing/topics.ts";
 
 const MINUTE_MS = 60_000;
+
+type Refused = {
+  readonly principal: Principal;
+  readonly clientId: string;
+  readonly peer?: Peer;
+  readonly topic: string;
+};
 
 /**
  * Publishes that were refused: acknowledged, dropped, counted by reason, and told on the Thing's
@@ -13,11 +23,13 @@ const MINUTE_MS = 60_000;
  */
 export class Refusals {
   readonly #deps: InteractionDeps;
+  readonly #log: RefusalLog;
   readonly #counts = new Map<ErrorCode, number>();
   readonly #reported = new Map<string, { minute: number; count: number }>();
 
-  constructor(deps: InteractionDeps) {
+  constructor(deps: InteractionDeps, log: RefusalLog) {
     this.#deps = deps;
+    this.#log = log;
   }
 
   /** How many publishes were refused since the start, by reason. */
@@ -25,7 +37,9 @@ export class Refusals {
     return Object.fromEntries(this.#counts);
   }
 
-  refuse(principal: Principal, clientId: string, topic: string, error: GatewayError): void {
+  refuse(publish: Refused, error: GatewayError): void {
+    const { principal, clientId, topic } = publish;
+    this.#log.note(refusalOfPublish(publish, error));
     this.#counts.set(error.code, (this.#counts.get(error.code) ?? 0) + 1);
     if (!this.#mayReport(principal.name)) return;
     const { code } = error;

@@ -15,7 +15,7 @@ export type AuditRecord = {
   readonly principal: string;
   /** IP address of the peer; absent: it came over no network. */
   readonly address?: string;
-  readonly channel: "http" | "https" | "local" | "mqtt" | "mqtts" | "uplink" | "gateway";
+  readonly channel: "http" | "https" | "local" | "mqtt" | "mqtts" | "tls" | "uplink" | "gateway";
   /** What is it about, and what became of it: `thing.delete`. */
   readonly action: `${string}.${string}`;
   /** A path, or a name. */
@@ -240,7 +240,7 @@ export const OF_GATEWAY = { principal: "gateway", channel: "gateway", result: "o
 const rowSchema = z.object({
   principal: z.string(),
   address: z.string().exactOptional(),
-  channel: z.enum(["http", "https", "local", "mqtt", "mqtts", "uplink", "gateway"]),
+  channel: z.enum(["http", "https", "local", "mqtt", "mqtts", "tls", "uplink", "gateway"]),
   action: z.templateLiteral([z.string(), ".", z.string()]),
   target: z.string(),
   requestId: z.string().exactOptional(),

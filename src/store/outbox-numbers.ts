@@ -22,9 +22,9 @@ export class Numbers {
     this.#sequence = sequence;
   }
 
-  add(item: Numbered): void {
+  add({ ref, content }: Numbered): void {
     this.#endRun();
-    this.#items.push({ ...item, seq: this.#next });
+    this.#items.push({ ref, content, seq: this.#next });
     this.#next += 1;
   }
 

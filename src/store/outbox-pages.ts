@@ -87,8 +87,7 @@ export class OutboxPages {
       const page = makePage(first, false);
       page.isSettled = true;
       for (const { seq, ref } of row) {
-        const isAcknowledged = seq <= acknowledged;
-        page.items.push({ ...makeItem(seq, page, ref), isAcknowledged });
+        page.items.push(makeItem(seq, page, ref, undefined, seq <= acknowledged));
       }
       page.unacknowledged = page.items.filter((item) => !item.isAcknowledged).length;
       if (page.unacknowledged === 0) this.#finished.add(first);
@@ -165,7 +164,7 @@ export class OutboxPages {
   add(isLive: boolean, items: readonly (Numbered & { readonly seq: number })[]): Page {
     const page = makePage(items[0]?.seq ?? 0, isLive);
     for (const { seq, ref, content } of items) {
-      page.items.push({ ...makeItem(seq, page, ref), content });
+      page.items.push(makeItem(seq, page, ref, content));
     }
     page.unacknowledged = items.length;
     this.#hold(page);
@@ -261,8 +260,14 @@ export class OutboxPages {
   }
 }
 
-function makeItem(seq: number, page: Page, ref: Ref): PageItem {
-  return { seq, page, ref, content: undefined, isAcknowledged: false, isQueued: false };
+function makeItem(
+  seq: number,
+  page: Page,
+  ref: Ref,
+  content?: Content,
+  isAcknowledged = false,
+): PageItem {
+  return { seq, page, ref, content, isAcknowledged, isQueued: false };
 }
 
 function makePage(first: number, isLive: boolean): Page {

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { FIXED_LIMITS } from "../limits.ts";
 import { isJsonArray, isJsonObject, type Json } from "../thing/json.ts";
 
@@ -12,7 +12,7 @@ export function sameValue(value: Json): string {
 
 /** Tells contents apart; says nothing of them. */
 export function digestOf(content: string | Buffer): string {
-  return createHash("sha256").update(content).digest("base64url");
+  return hash("sha256", content, "base64url");
 }
 
 function ordered(value: Json): string {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Test } from "tap";
 import { AddressRate } from "../../src/address-rate.ts";
 import { systemClock, systemRandom, type Clock } from "../../src/clock.ts";
+import { makeRefusalLog } from "../../src/gateway-refusals.ts";
 import { startHttp, type HttpDeps } from "../../src/http/server.ts";
 import type { CredentialChange } from "../../src/interactions/deps.ts";
 import { putAccount } from "../../src/interactions/accounts.ts";
@@ -154,6 +155,7 @@ export async function startGateway(
     isReady: () => true,
     deviceConnections: { of: () => ({ isOnline: false, since: undefined }) },
     loginFailures: new AddressRate(limits.login_failures_per_minute_per_address, clock),
+    refusals: makeRefusalLog(store),
     ...options.deps,
   };
   putAccount(deps, "A", {});

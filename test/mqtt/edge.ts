@@ -17,6 +17,7 @@ import { RetainedMessages } from "../../src/mqtt/retained.ts";
 import { readMqttRows } from "../../src/mqtt/session-rows.ts";
 import { Sessions, type Session } from "../../src/mqtt/sessions.ts";
 import { Wills } from "../../src/mqtt/wills.ts";
+import { RefusalLog } from "../../src/refusal-log.ts";
 import { hashGenerated } from "../../src/secrets.ts";
 import type { Credential } from "../../src/store/credentials.ts";
 import { SCOPES, type Grant, type Principal } from "../../src/thing/access.ts";
@@ -60,6 +61,7 @@ export type Edge = {
   readonly online: OnlineThings;
   readonly outbound: Outbound;
   readonly refusals: Refusals;
+  readonly refusalLog: RefusalLog;
   readonly inbound: InboundDeps;
   readonly wills: Wills;
   readonly deadlines: ActionDeadlines;
@@ -124,10 +126,21 @@ async function edgeOn(opened: Opened, given: Partial<Limits>): Promise<Edge> {
   const outbound = new Outbound({ interactions: deps, sessions, retained, online });
   late.outbound = outbound;
   outbound.start(deps);
-  const refusals = new Refusals(deps);
+  const refusalLog = new RefusalLog(clock);
+  const refusals = new Refusals(deps, refusalLog);
   const inbound: InboundDeps = { interactions: deps, outbound, retained, refusals };
   const wills = new Wills(inbound, clock, rows.wills);
-  const parts = { sessions, retained, online, outbound, refusals, inbound, wills, deadlines };
+  const parts = {
+    sessions,
+    retained,
+    online,
+    outbound,
+    refusals,
+    refusalLog,
+    inbound,
+    wills,
+    deadlines,
+  };
   return { opened, limits, deps, ...parts, published, dropped, logged };
 }
 

@@ -27,7 +27,7 @@ const BEFORE_CONNECT: readonly Illegal[] = [
   ["connect-missing", "MQTT-3.1.0-1", "type 0", packet("00")],
   ["connect-missing", "MQTT-3.1.0-1", "type 15", packet("f0")],
   ["connect-missing", "MQTT-3.1.0-1", "an HTTP request", raw("'GET / HTTP/1.1'")],
-  ["header-flags", "MQTT-2.2.2-2", "a TLS hello", raw("16 03 01 0100")],
+  ["tls-hello", "MQTT-3.1.0-1", "a TLS hello", raw("16 03 01 0100")],
   ["header-flags", "MQTT-2.2.2-2", "flags", packet("11", "0004 'MQTT' 04 02 003c 0002 'c1'")],
   ["length", "MQTT-4.8.0-1", "a remaining length of five bytes", raw("10 ff ff ff ff 01")],
   ["too-large", "MQTT-4.8.0-1", "a remaining length of 256 MiB", raw("10 ff ff ff 7f")],

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import mqtt from "mqtt";
 import { test } from "tap";
 import { AddressRate } from "../../src/address-rate.ts";
+import { RefusalLog } from "../../src/refusal-log.ts";
 import { GatewayError } from "../../src/errors.ts";
 import { FIXED_LIMITS } from "../../src/limits.ts";
 import { openMqtt } from "../../src/mqtt/broker.ts";
@@ -16,6 +17,7 @@ await test("publishes to a store that takes nothing are held for 30 s, then thei
   const broker = await openMqtt(edge.deps, {
     refusedFilters: [],
     loginFailures: new AddressRate(0, clock),
+    refusals: new RefusalLog(clock),
     deliverability: () => "deliver",
     onFatal: (error) => t.fail(String(error)),
   });

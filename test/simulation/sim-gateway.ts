@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { AddressRate } from "../../src/address-rate.ts";
+import { RefusalLog } from "../../src/refusal-log.ts";
 import type { Random } from "../../src/clock.ts";
 import { ActionDeadlines } from "../../src/interactions/action-deadlines.ts";
 import { CredentialDeadlines } from "../../src/interactions/credential-deadlines.ts";
@@ -86,6 +87,7 @@ export async function startSimGateway(
   const broker = await openMqtt(deps, {
     refusedFilters: [],
     loginFailures: new AddressRate(0, clock),
+    refusals: new RefusalLog(store.clock),
     deliverability: ({ thing, name, moment }) => deadlines.deliverability(thing, name, moment),
     onFatal: (error) => fatal.push(error),
   });
