@@ -73,9 +73,10 @@ export class Outbound {
   }
 
   /** A message on a free topic. */
-  forward(given: Pick<Message, "topic" | "payload" | "qos">): void {
-    const message: Message = { ...given, retain: false, isState: false, request: undefined };
-    this.#offer(message, (principal) => mayReceiveFree(principal, message.topic));
+  forward({ topic, payload, qos }: Pick<Message, "topic" | "payload" | "qos">): void {
+    const isState = false;
+    const message: Message = { topic, payload, qos, retain: false, isState, request: undefined };
+    this.#offer(message, (principal) => mayReceiveFree(principal, topic));
   }
 
   /**

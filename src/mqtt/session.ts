@@ -96,8 +96,7 @@ export class SessionQueue {
     const counter = this.#lastCounter;
     const key = this.#keyFor(counter, qos);
     if (key !== undefined) {
-      const kept = { ...message, qos };
-      this.#deps.commit.put(key, writeQueued({ message: kept, packetId: 0, isReceived: false }));
+      this.#deps.commit.put(key, writeQueued(message, { qos, packetId: 0, isReceived: false }));
     }
     const entry = newEntry(counter, message, qos, key);
     this.#waiting.add(entry);
@@ -326,10 +325,7 @@ export class SessionQueue {
 
   #store(entry: QueueEntry): void {
     if (entry.key === undefined) return;
-    const { packetId, isReceived } = entry;
-    const message = { ...this.#messageOf(entry), qos: entry.qos };
-    const row = writeQueued({ message, packetId, isReceived });
-    this.#deps.commit.put(entry.key, row);
+    this.#deps.commit.put(entry.key, writeQueued(this.#messageOf(entry), entry));
     entry.isIdStored = true;
   }
 
