@@ -2,6 +2,7 @@ import { AddressRate } from "./address-rate.ts";
 import type { Clock, Random } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { GatewayError } from "./errors.ts";
+import { closeRecorded, recordStart } from "./gateway-audit.ts";
 import { describer, statusLine } from "./gateway-description.ts";
 import { makeRefusalLog } from "./gateway-refusals.ts";
 import { hostNames } from "./host-names.ts";
@@ -19,6 +20,7 @@ import { isLoopbackHost } from "./loopback.ts";
 import { openMqtt, type MqttBroker } from "./mqtt/broker.ts";
 import { generateToken } from "./secrets.ts";
 import { EXIT, StartError } from "./start-error.ts";
+import { OF_GATEWAY } from "./store/audit.ts";
 import { metaKey } from "./store/keys.ts";
 import { openStore, type Store } from "./store/store.ts";
 import { SCOPES } from "./thing/access.ts";
@@ -93,6 +95,7 @@ async function startOn(
   const interactions = interactionsOf(config, deps, store, late);
   await bootstrap(config, deps, interactions);
   const version = packageVersion();
+  recordStart(store, config, version);
   const uplinks = new UplinkEdge({ interactions, fileUplinks, version, onFatal: deps.onFatal });
   const ofUplinks: UplinkDeps = { ...interactions, fileUplinks, ...uplinks.calls };
   adoptFileUplinks(ofUplinks);
@@ -112,13 +115,12 @@ async function startOn(
   let http: HttpServer | undefined;
   const stop = async (): Promise<void> => {
     state.isReady = false;
-    deadlines.stop();
-    expiries.stop();
+    for (const each of [deadlines, expiries]) each.stop();
     // Upstream is taken leave of while the last requests are answered.
     const left = uplinks.stop();
     left.catch(() => undefined);
     const steps = [async () => http?.stop(), async () => left, async () => mqtt.stop()];
-    await runAll(log, [...steps, async () => store.close()]);
+    await runAll(log, [...steps, async () => closeRecorded(store, version)]);
   };
   try {
     await mqtt.start();
@@ -136,8 +138,7 @@ async function startOn(
       { ...ofUplinks, ...shown, loginFailures, refusals, isReady: () => state.isReady },
       [{ kind: "plain", host: config.http.host, port: config.http.port }],
     );
-    deadlines.start();
-    expiries.start();
+    for (const each of [deadlines, expiries]) each.start();
     store.retention.start(deps.onFatal);
     store.keepWatch(deps.onFatal);
     uplinks.start(mqtt.deviceConnections);
@@ -206,6 +207,7 @@ async function bootstrap(
   putAccount(interactions, account, {});
   createToken(interactions, { scopes: SCOPES, description: "first admin token" }, token);
   store.commit.put(claimedKey, "token");
+  store.audit.record({ ...OF_GATEWAY, action: "gateway.bootstrap", target: account });
   await store.commit.flushed();
 }
 

@@ -1,5 +1,6 @@
 import { accountRoutes } from "./accounts.ts";
 import { actionRoutes } from "./actions.ts";
+import { auditRoutes } from "./audit.ts";
 import type { Route } from "./call.ts";
 import { clientRoutes } from "./clients.ts";
 import { credentialRoutes } from "./credentials.ts";
@@ -11,6 +12,7 @@ import { makeOauthRoutes } from "./oauth2.ts";
 import { problemRoutes } from "./problems.ts";
 import { propertyRoutes } from "./properties.ts";
 import { propertyHistoryRoutes } from "./properties-history.ts";
+import { refusalRoutes } from "./refusals.ts";
 import { thingRoutes } from "./things.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { uplinkRoutes } from "./uplinks.ts";
@@ -31,6 +33,8 @@ export function makeRoutes(failures: AddressRate): readonly Route[] {
     ...uplinkRoutes,
     ...makeOauthRoutes(failures),
     ...gatewayRoutes,
+    ...auditRoutes,
+    ...refusalRoutes,
     ...problemRoutes,
   ];
 }

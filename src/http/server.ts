@@ -1,11 +1,14 @@
 import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { DropArgument } from "node:net";
 import type { Duplex } from "node:stream";
+import { tcpPeer } from "../channel.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { makeApp } from "./app.ts";
 import type { HttpDeps } from "./call.ts";
 import { Connections } from "./connections.ts";
 import { openEndpoint, portOf, type HttpEndpoint, type HttpPorts } from "./endpoint.ts";
 import { problem } from "./problem.ts";
+import { refusalOfDropped, refusalOfUnread } from "./refused-request.ts";
 
 export type { HttpDeps } from "./call.ts";
 
@@ -61,7 +64,7 @@ export async function startHttp(
         deps.log.debug("http.connection_refused", { address: peer.address });
       });
       servers.push(server);
-      harden(server, connections, serve);
+      harden(server, connections, serve, deps.refusals);
       // Out of file descriptors, say: what is open is served all the same.
       server.on("error", (error) => deps.log.error("http.accept_failed", { error }));
       const port = portOf(server);
@@ -76,7 +79,12 @@ export async function startHttp(
 
 type Serve = (request: IncomingMessage, response: ServerResponse) => void;
 
-function harden(server: Server, connections: Connections, serve: Serve): void {
+function harden(
+  server: Server,
+  connections: Connections,
+  serve: Serve,
+  refusals: HttpDeps["refusals"],
+): void {
   server.maxHeadersCount = FIXED_LIMITS.httpHeadersMax;
   server.maxConnections = FIXED_LIMITS.httpConnectionsMax;
   // Whether to go on is said when the body is wanted: a refused one is never sent.
@@ -85,8 +93,16 @@ function harden(server: Server, connections: Connections, serve: Serve): void {
   server.on("checkExpectation", serve);
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     // An answer now would be taken for that of a request before this one.
-    if (connections.isBusy(socket)) socket.destroy();
-    else refuseUnread(error, socket);
+    if (connections.isBusy(socket)) {
+      socket.destroy();
+      return;
+    }
+    const refusal = refusalOfUnread(error, connections.peerOf(socket));
+    if (refusal !== undefined) refusals.note(refusal);
+    refuseUnread(error, socket);
+  });
+  server.on("drop", (dropped?: DropArgument) => {
+    refusals.note(refusalOfDropped(tcpPeer("plain", dropped?.remoteAddress)));
   });
 }
 

@@ -237,6 +237,21 @@ export class AuditLog {
 /** What the gateway does by itself. */
 export const OF_GATEWAY = { principal: "gateway", channel: "gateway", result: "ok" } as const;
 
+/** What is recorded though no request of the API asks for it; complete. */
+export const AUDIT_ACTIONS_OF_THE_GATEWAY = [
+  "access.login",
+  "audit.flood",
+  "audit.miss",
+  "audit.sweep",
+  "config.change",
+  "credential.expire",
+  "credential.overlap-end",
+  "gateway.bootstrap",
+  "gateway.start",
+  "gateway.stop",
+  "uplink.adopt",
+] as const satisfies readonly AuditRecord["action"][];
+
 const rowSchema = z.object({
   principal: z.string(),
   address: z.string().exactOptional(),
