@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { UPLINKS_SCHEMA } from "./config-uplinks.ts";
 import { LIMITS } from "./limits.ts";
+import { passwordFault } from "./password-policy.ts";
 import { isAccountName } from "./thing/thing.ts";
 import { isTopicFilter } from "./thing/topics.ts";
 
@@ -68,6 +69,23 @@ const SHAPES = {
         fromText: (given) => given,
       }),
   },
+  claim: {
+    password: z
+      .string()
+      .refine((given) => passwordFault(given, []) === undefined)
+      .optional()
+      .register(NOTES, {
+        expected: "a password of at least 10 characters that is not a common one",
+        why: "claims the box at its start, if nobody has: the password of the user admin",
+        fromText: (given) => given,
+      }),
+    file: optionalPath("a file with such a claim, read once and moved aside: factory drop"),
+  },
+  admin: {
+    socket: optionalPath(
+      "Unix socket of the command line; without it admin.sock in the runtime directory or the store",
+    ),
+  },
   history: {
     property_rows: rows(1_000_000, "property values"),
     property_days: days(90, "property values"),
@@ -107,6 +125,8 @@ export const CONFIG_SCHEMA = z
     http: z.strictObject(SHAPES.http).readonly().prefault({}),
     limits: z.strictObject(SHAPES.limits).readonly().prefault({}),
     bootstrap: z.strictObject(SHAPES.bootstrap).readonly().prefault({}),
+    claim: z.strictObject(SHAPES.claim).readonly().prefault({}),
+    admin: z.strictObject(SHAPES.admin).readonly().prefault({}),
     history: z.strictObject(SHAPES.history).readonly().prefault({}),
     audit: z.strictObject(SHAPES.audit).readonly().prefault({}),
     clock: z.strictObject(SHAPES.clock).readonly().prefault({}),
@@ -147,6 +167,15 @@ function text(fallback: string, expected: string, why: string) {
     .regex(/^[^\0]*$/)
     .default(fallback)
     .register(NOTES, { expected, why, fromText: (given) => given });
+}
+
+function optionalPath(why: string) {
+  return z
+    .string()
+    .min(1)
+    .regex(/^[^\0]*$/)
+    .optional()
+    .register(NOTES, { expected: "a path", why, fromText: (given) => given });
 }
 
 function integer(min: number, max: number, fallback: number, why: string) {

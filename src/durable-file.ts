@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /**
@@ -15,6 +15,12 @@ export function writeDurably(path: string, text: string): void {
     closeSync(file);
   }
   renameSync(draft, path);
+  syncEntries(dirname(path));
+}
+
+/** Deletes a file, so that it stays deleted. @throws Error of the file system. */
+export function deleteDurably(path: string): void {
+  rmSync(path, { force: true });
   syncEntries(dirname(path));
 }
 

@@ -1,29 +1,26 @@
 import { AddressRate } from "./address-rate.ts";
 import type { Clock, Random } from "./clock.ts";
+import type { AdminSocket } from "./config-admin.ts";
 import type { Config } from "./config.ts";
 import { GatewayError } from "./errors.ts";
 import { closeRecorded, recordStart } from "./gateway-audit.ts";
+import { openClaim } from "./gateway-claim.ts";
+import { claimPlaces, noticeOf, type ClaimNotice } from "./gateway-claim-notice.ts";
 import { describer, statusLine } from "./gateway-description.ts";
 import { makeRefusalLog } from "./gateway-refusals.ts";
 import { hostNames } from "./host-names.ts";
+import type { HttpEndpoint } from "./http/endpoint.ts";
 import { startHttp, type HttpServer } from "./http/server.ts";
 import { ActionDeadlines } from "./interactions/action-deadlines.ts";
-import { putAccount } from "./interactions/accounts.ts";
 import { CredentialDeadlines } from "./interactions/credential-deadlines.ts";
 import type { InteractionDeps } from "./interactions/deps.ts";
 import { termsOf, type FileUplinks } from "./interactions/kept-uplinks.ts";
-import { createToken } from "./interactions/tokens.ts";
 import { adoptFileUplinks, type UplinkDeps } from "./interactions/uplinks.ts";
 import type { Log } from "./log.ts";
 import { LoginNames } from "./login-names.ts";
-import { isLoopbackHost } from "./loopback.ts";
 import { openMqtt, type MqttBroker } from "./mqtt/broker.ts";
-import { generateToken } from "./secrets.ts";
-import { EXIT, StartError } from "./start-error.ts";
-import { OF_GATEWAY } from "./store/audit.ts";
 import { metaKey } from "./store/keys.ts";
 import { openStore, type Store } from "./store/store.ts";
-import { SCOPES } from "./thing/access.ts";
 import { UplinkEdge } from "./uplink/uplinks.ts";
 import { packageVersion, VERSION_DAY_MS } from "./version.ts";
 
@@ -34,6 +31,13 @@ export type GatewayDeps = {
   readonly log: Log;
   /** Tells the one who started it the first admin token. Throws if it cannot. */
   readonly announceToken: (token: string) => void;
+  /**
+   * Shows whoever is at the box how it can be claimed, once it can; `undefined`: it is claimed. Absent:
+   * only the command line shows it. Never fails.
+   */
+  readonly showClaim?: (notice: ClaimNotice | undefined) => void;
+  /** Where the command line reaches it; absent: nowhere. */
+  readonly adminSocket?: AdminSocket;
   /** Something failed that only a restart mends. */
   readonly onFatal: (error: unknown) => void;
 };
@@ -87,13 +91,12 @@ async function startOn(
   store: Store,
   fileUplinks: FileUplinks,
 ): Promise<Gateway> {
-  const { log } = deps;
   // From here on the time is the store's, which never goes back.
   const { clock } = store;
   // The edges are made after what they serve: what is called before they are there goes nowhere.
-  const late: { mqtt?: MqttBroker } = {};
+  const late: { mqtt?: MqttBroker; showClaim?: () => void } = {};
   const interactions = interactionsOf(config, deps, store, late);
-  await bootstrap(config, deps, interactions);
+  const claim = await openClaim(config, interactions, deps.announceToken, () => late.showClaim?.());
   const version = packageVersion();
   recordStart(store, config, version);
   const uplinks = new UplinkEdge({ interactions, fileUplinks, version, onFatal: deps.onFatal });
@@ -106,6 +109,7 @@ async function startOn(
     refusedFilters: config.mqtt.refused_filters,
     loginFailures,
     refusals,
+    isClaimed: () => claim.isClaimed,
     deliverability: ({ thing, name, moment }) => deadlines.deliverability(thing, name, moment),
     onFatal: deps.onFatal,
   });
@@ -115,12 +119,7 @@ async function startOn(
   let http: HttpServer | undefined;
   const stop = async (): Promise<void> => {
     state.isReady = false;
-    for (const each of [deadlines, expiries]) each.stop();
-    // Upstream is taken leave of while the last requests are answered.
-    const left = uplinks.stop();
-    left.catch(() => undefined);
-    const steps = [async () => http?.stop(), async () => left, async () => mqtt.stop()];
-    await runAll(log, [...steps, async () => closeRecorded(store, version)]);
+    await stopAll(deps.log, { deadlines, expiries, uplinks, http, mqtt, store, version });
   };
   try {
     await mqtt.start();
@@ -133,11 +132,15 @@ async function startOn(
       hostNames: hostNames(),
       describeGateway: describer(ofUplinks, mqtt),
       deviceConnections: mqtt.deviceConnections,
+      claim,
+      claimPlaces: () => claimPlaces(config.http.host, http?.ports.plain),
     };
     http = await startHttp(
       { ...ofUplinks, ...shown, loginFailures, refusals, isReady: () => state.isReady },
-      [{ kind: "plain", host: config.http.host, port: config.http.port }],
+      httpEndpoints(config, deps),
     );
+    late.showClaim = () => deps.showClaim?.(noticeOf(claim, shown.claimPlaces()));
+    late.showClaim();
     for (const each of [deadlines, expiries]) each.start();
     store.retention.start(deps.onFatal);
     store.keepWatch(deps.onFatal);
@@ -152,6 +155,36 @@ async function startOn(
     await stop();
     throw error;
   }
+}
+
+type Parts = {
+  readonly deadlines: ActionDeadlines;
+  readonly expiries: CredentialDeadlines;
+  readonly uplinks: UplinkEdge;
+  readonly http: HttpServer | undefined;
+  readonly mqtt: MqttBroker;
+  readonly store: Store;
+  readonly version: string;
+};
+
+async function stopAll(log: Log, parts: Parts): Promise<void> {
+  const { deadlines, expiries, uplinks, http, mqtt, store, version } = parts;
+  for (const each of [deadlines, expiries]) each.stop();
+  // Upstream is taken leave of while the last requests are answered.
+  const left = uplinks.stop();
+  left.catch(() => undefined);
+  const steps = [async () => http?.stop(), async () => left, async () => mqtt.stop()];
+  await runAll(log, [...steps, async () => closeRecorded(store, version)]);
+}
+
+function httpEndpoints(config: Config, { adminSocket, log }: GatewayDeps): readonly HttpEndpoint[] {
+  const { host, port } = config.http;
+  const plain = { kind: "plain", host, port } as const;
+  if (adminSocket === undefined) return [plain];
+  const { path, isTooLong, isForGroup } = adminSocket;
+  if (!isTooLong) return [plain, { kind: "local", path, mode: isForGroup ? 0o660 : 0o600 }];
+  log.warn("admin.no_socket", { path, remedy: "set admin.socket to a path of up to 107 bytes" });
+  return [plain];
 }
 
 function interactionsOf(
@@ -179,36 +212,6 @@ function fileUplinksOf({ uplink }: Config): FileUplinks {
 
 function makeLoginFailures({ limits }: Config, clock: Clock): AddressRate {
   return new AddressRate(limits.login_failures_per_minute_per_address, clock);
-}
-
-/** The first start: an account and a token for whoever holds the box. */
-async function bootstrap(
-  config: Config,
-  deps: GatewayDeps,
-  interactions: InteractionDeps,
-): Promise<void> {
-  const { store } = interactions;
-  const claimedKey = metaKey("claimed");
-  if (store.commit.read(claimedKey) !== undefined) return;
-  const { account, admin_token: given } = config.bootstrap;
-  if (
-    given === undefined &&
-    !(isLoopbackHost(config.mqtt.host) && isLoopbackHost(config.http.host))
-  ) {
-    throw new StartError(
-      EXIT.configuration,
-      "a listener is not on loopback and the gateway has no admin yet: set bootstrap.admin_token " +
-        "for the first start, or keep mqtt.host and http.host on loopback",
-    );
-  }
-  const token = given ?? generateToken(deps.random);
-  // Told before it is stored: cut off in between, the next start makes and tells another.
-  if (given === undefined) deps.announceToken(token);
-  putAccount(interactions, account, {});
-  createToken(interactions, { scopes: SCOPES, description: "first admin token" }, token);
-  store.commit.put(claimedKey, "token");
-  store.audit.record({ ...OF_GATEWAY, action: "gateway.bootstrap", target: account });
-  await store.commit.flushed();
 }
 
 function historyBounds({ history }: Config) {

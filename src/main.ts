@@ -2,10 +2,12 @@
 import { parseArgs } from "node:util";
 import { announceAdminToken } from "./admin-token.ts";
 import { systemClock, systemRandom } from "./clock.ts";
+import { adminSocketOf, runtimeDirectory } from "./config-admin.ts";
 import { loadConfig, processEnvironment } from "./config.ts";
 import type { Config } from "./config.ts";
 import { startGateway } from "./gateway.ts";
 import type { Gateway } from "./gateway.ts";
+import { showClaim } from "./gateway-claim-notice.ts";
 import { openLog } from "./journal.ts";
 import { FIXED_LIMITS } from "./limits.ts";
 import type { Log } from "./log.ts";
@@ -86,6 +88,7 @@ async function run(
   const log = openLog({ ...to, level: config.log.level });
   if (exposedFile !== undefined) log.warn("config.readable_by_all", { path: exposedFile });
   const end = awaitEnd(log);
+  const isService = runsAsService(env, process.pid);
   const notifier = openNotifier({ env, pid: process.pid, clock, log });
   // The timers of the clock keep no process alive: without a listener yet it would just end.
   const alive = setInterval(() => undefined, 3_600_000);
@@ -99,9 +102,16 @@ async function run(
         announceAdminToken({
           token,
           storePath: config.store.path,
-          asFile: runsAsService(env, process.pid),
+          asFile: isService,
           log,
           print: (line) => process.stdout.write(line),
+        }),
+      adminSocket: adminSocketOf(config, env),
+      showClaim: (notice) =>
+        showClaim(notice, {
+          directory: isService ? (runtimeDirectory(env) ?? config.store.path) : undefined,
+          log,
+          print: (text) => process.stdout.write(text),
         }),
       onFatal: (error) => {
         log.error("gateway.failed", { error });

@@ -79,7 +79,7 @@ rm -rf "$library.old"
 mv "$draft" "$library"
 rm -rf "$library.old"
 
-mkdir -p "$configuration" "$units" "$DESTDIR/usr/lib/sysusers.d" "$DESTDIR/usr/lib/tmpfiles.d"
+mkdir -p "$DESTDIR/usr/bin" "$configuration" "$units" "$DESTDIR/usr/lib/sysusers.d" "$DESTDIR/usr/lib/tmpfiles.d"
 if [ -e "$configuration/sluice.toml" ]; then
   say "keeping $configuration/sluice.toml"
 else
@@ -88,6 +88,8 @@ else
   sed 's/^path = /# path = /' config/sluice.toml >"$configuration/sluice.toml"
   chmod 0640 "$configuration/sluice.toml"
 fi
+printf '#!/bin/sh\nexec %s /usr/lib/sluice/build/src/cli/main.js "$@"\n' "$node" >"$DESTDIR/usr/bin/sluice"
+chmod 0755 "$DESTDIR/usr/bin/sluice"
 install -m 0644 systemd/sluice.sysusers "$DESTDIR/usr/lib/sysusers.d/sluice.conf"
 install -m 0644 systemd/sluice.tmpfiles "$DESTDIR/usr/lib/tmpfiles.d/sluice.conf"
 sed "s|^ExecStart=/usr/bin/node |ExecStart=$node |" systemd/sluice.service >"$units/sluice.service"

@@ -37,6 +37,8 @@ const DEFAULTS = {
   http: { host: "127.0.0.1", port: 8080 },
   limits: defaultLimits(),
   bootstrap: { account: "site" },
+  claim: {},
+  admin: {},
   history: {
     property_rows: 1_000_000,
     property_days: 90,
@@ -123,6 +125,9 @@ await test("every key can be given in the file and by its variable, and the vari
     ],
     ["audit.rows", "100", "1000000", 1_000_000],
     ["audit.days", "0", "36500", 36_500],
+    ["claim.password", '"kettle-orbit-41"', "orbit 41 kettle", "orbit 41 kettle"],
+    ["claim.file", '"/srv/claim.json"', "drop.json", "drop.json"],
+    ["admin.socket", '"/run/a.sock"', "b.sock", "b.sock"],
     ["clock.trust", '"auto"', "always", "always"],
     ["log.level", '"error"', "debug", "debug"],
     ...Object.entries(LIMITS).map(
@@ -187,7 +192,7 @@ await test("a value that is not expected is a fault at its path", (t) => {
     ],
     [
       "[stor]",
-      "stor: expected one of store, mqtt, http, limits, bootstrap, history, audit, clock, log, uplink",
+      "stor: expected one of store, mqtt, http, limits, bootstrap, claim, admin, history, audit, clock, log, uplink",
     ],
   ];
   for (const [toml, fault] of cases) t.same(faultsOf(toml), [fault], toml);

@@ -72,6 +72,14 @@ export class Daemon {
     return this.#ended;
   }
 
+  /** The first group of what standard output has by the time it is ready; rejects if it has none. */
+  async printed(pattern: RegExp): Promise<string> {
+    await this.#ready;
+    const found = pattern.exec(this.#stdout)?.[1];
+    if (found === undefined) throw new Error(`no ${String(pattern)} was printed\n${this.#stdout}`);
+    return found;
+  }
+
   signal(signal: "SIGTERM" | "SIGINT" | "SIGKILL"): void {
     this.#child.kill(signal);
   }

@@ -88,6 +88,7 @@ async function answerRoute(
   if (edge.state.isStopping()) {
     throw new GatewayError("stopping", "the gateway takes no more requests");
   }
+  if (route.whileUnclaimed !== true) requireClaimed(edge.deps);
   requireDecodable(context.path);
   const call = makeCall(edge.deps, context, edge.state.peerOf(context.req.socket));
   if (trail !== undefined) trail.call = call;
@@ -99,13 +100,19 @@ async function answerRoute(
     requireWritable(edge.deps, context.method);
     return conditional(call, await route.answer(call));
   }
-  const principal = await edge.authenticate(call.header("authorization"), call.address);
+  const principal = await edge.authenticate(call.header("authorization"), call);
   if (isInAccount) requireOwn(principal, account);
   requireScope(principal, route.scopes);
   requireKnown(call.query, route.query ?? []);
   requireWritable(edge.deps, context.method);
   // The call itself: a copy with one member more costs as much as all the checks here.
   return conditional(call, await route.answer(Object.assign(call, { principal })));
+}
+
+/** A box that is nobody's says nothing of what is there, nor whether a credential is good. */
+function requireClaimed({ claim }: HttpDeps): void {
+  if (claim.isClaimed) return;
+  throw new GatewayError("unclaimed", "the gateway serves nobody until somebody claims it");
 }
 
 /** Before it could be told from the answer whether anything is there. */
@@ -122,8 +129,8 @@ function requireScope(principal: Principal, scopes: readonly string[]): void {
 }
 
 async function authenticated(edge: Edge, context: Koa.Context): Promise<Principal> {
-  const { address } = edge.state.peerOf(context.req.socket);
-  return edge.authenticate(headerOf(context, "authorization"), address);
+  const peer = edge.state.peerOf(context.req.socket);
+  return edge.authenticate(headerOf(context, "authorization"), peer);
 }
 
 /**
@@ -163,6 +170,7 @@ function conditional(call: Call, answer: Answer): Answer {
 
 /** A path of ours with another method, or no path of ours. */
 async function answerUnrouted(edge: Edge, context: Koa.Context): Promise<void> {
+  requireClaimed(edge.deps);
   const methods = methodsOfPath(context);
   if (context.method === "OPTIONS" && (methods.length > 0 || context.req.url === "*")) {
     send(context, { status: 204, headers: { Allow: [...methods, "OPTIONS"].join(", ") } });
@@ -213,7 +221,9 @@ async function refusal(
     if (isKnown) deps.log.debug("http.refused", fields);
     else deps.log.error("http.failed", fields);
   }
-  return context.path.startsWith("/oauth2/")
+  // Of a box that is nobody's it is not OAuth that says no.
+  const isOauth = context.path.startsWith("/oauth2/") && error.code !== "unclaimed";
+  return isOauth
     ? { ...problemAnswer(error, requestId), ...oauthError(error) }
     : problemAnswer(error, requestId);
 }

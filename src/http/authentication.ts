@@ -1,13 +1,25 @@
+import type { Peer } from "../channel.ts";
 import { GatewayError } from "../errors.ts";
 import { authenticateBasic, authenticateToken, whyNot } from "../interactions/authentication.ts";
-import type { Principal } from "../thing/access.ts";
+import { SCOPES, type Principal } from "../thing/access.ts";
 import type { HttpDeps } from "./call.ts";
 import type { AddressRate } from "../address-rate.ts";
 
-/** Who asks, as the header Authorization says; loopback is no substitute for it. */
+/** Who may open the Unix socket: its mode says who that is. */
+export const LOCAL_ADMIN: Principal = {
+  kind: "token",
+  name: "local admin",
+  account: undefined,
+  scopes: new Set(SCOPES),
+};
+
+/**
+ * Who asks, as the header Authorization says; loopback is no substitute for it. Through the Unix socket
+ * it may be left out.
+ */
 export type Authenticator = (
   authorization: string | undefined,
-  address: string,
+  peer: Peer,
 ) => Principal | Promise<Principal>;
 
 /**
@@ -16,8 +28,9 @@ export type Authenticator = (
  * @returns a function that throws GatewayError `unauthorized`, `rate-limited`.
  */
 export function makeAuthenticator(deps: HttpDeps, failures: AddressRate): Authenticator {
-  return (authorization, address): Principal | Promise<Principal> => {
+  return (authorization, { address, channel }): Principal | Promise<Principal> => {
     if (authorization === undefined) {
+      if (channel.kind === "local") return LOCAL_ADMIN;
       const refusal = { cause: "no-credentials" } as const;
       throw new GatewayError("unauthorized", "there is no Authorization header", { refusal });
     }

@@ -2,6 +2,7 @@ import type { AddressRate } from "../address-rate.ts";
 import { strict as assert } from "node:assert";
 import type { Channel } from "../channel.ts";
 import type { ThingRequest } from "../interactions/authorise.ts";
+import type { Claim } from "../interactions/claim.ts";
 import type { DeviceConnections } from "../interactions/device-connection.ts";
 import type { RefusalLog } from "../refusal-log.ts";
 import type { UplinkDeps } from "../interactions/uplinks.ts";
@@ -21,6 +22,10 @@ export type HttpDeps = UplinkDeps & {
   readonly deviceConnections: Pick<DeviceConnections, "of">;
   /** The names browsers may come by, in lower case; addresses and localhost need no name. */
   readonly hostNames: ReadonlySet<string>;
+  /** Whose the box is. */
+  readonly claim: Claim;
+  /** Where a claim code is typed, and how to know the box there. */
+  readonly claimPlaces: () => ClaimPlaces;
   /** Failed log-ins by address, over all protocols. */
   readonly loginFailures: AddressRate;
   readonly refusals: RefusalLog;
@@ -31,6 +36,12 @@ export type HttpDeps = UplinkDeps & {
   readonly httpsPort?: number;
   /** Of the CA that devices have to believe for them; absent: one that every system believes. */
   readonly caPem?: string;
+};
+
+/** `urls`: of the claim page, the best one first. `caSha256`: of the box's own CA, if it has one. */
+export type ClaimPlaces = {
+  readonly urls: readonly string[];
+  readonly caSha256: string | undefined;
 };
 
 /** One request as a resource sees it: nothing of Koa, and the body only when it is asked for. */
@@ -86,6 +97,8 @@ type RouteShape = {
    * into the open batch and waits for nothing behind that, so that the record is in the same batch.
    */
   readonly audit?: AuditRecord["action"];
+  /** Served while the box is unclaimed, too. */
+  readonly whileUnclaimed?: true;
 };
 
 /** `scopes`: a token needs one of these at the least; what exactly, the interaction decides. */

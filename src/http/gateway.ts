@@ -3,8 +3,22 @@ import type { Answer, AuthorisedCall, Call, Route } from "./call.ts";
 
 export const gatewayRoutes: readonly Route[] = [
   { method: "GET", path: "/gateway", scopes: ["gateway.read"], answer: getGateway },
-  { method: "GET", path: "/healthz", scopes: "none", isStatic: true, answer: getHealth },
-  { method: "GET", path: "/readyz", scopes: "none", isStatic: true, answer: getReadiness },
+  {
+    method: "GET",
+    path: "/healthz",
+    scopes: "none",
+    isStatic: true,
+    whileUnclaimed: true,
+    answer: getHealth,
+  },
+  {
+    method: "GET",
+    path: "/readyz",
+    scopes: "none",
+    isStatic: true,
+    whileUnclaimed: true,
+    answer: getReadiness,
+  },
 ];
 
 function getGateway(call: AuthorisedCall): Answer {

@@ -3,7 +3,14 @@ import { param, type Answer, type Call, type Route } from "./call.ts";
 
 /** What the `type` of every problem leads to. */
 export const problemRoutes: readonly Route[] = [
-  { method: "GET", path: "/problems/:code", scopes: "none", isStatic: true, answer: getProblem },
+  {
+    method: "GET",
+    path: "/problems/:code",
+    scopes: "none",
+    isStatic: true,
+    whileUnclaimed: true,
+    answer: getProblem,
+  },
 ];
 
 function getProblem(call: Call): Answer {

@@ -2,6 +2,7 @@ import { accountRoutes } from "./accounts.ts";
 import { actionRoutes } from "./actions.ts";
 import { auditRoutes } from "./audit.ts";
 import type { Route } from "./call.ts";
+import { claimRoutes } from "./claim.ts";
 import { clientRoutes } from "./clients.ts";
 import { credentialRoutes } from "./credentials.ts";
 import { dataRoutes } from "./data.ts";
@@ -32,6 +33,7 @@ export function makeRoutes(failures: AddressRate): readonly Route[] {
     ...tokenRoutes,
     ...uplinkRoutes,
     ...makeOauthRoutes(failures),
+    ...claimRoutes,
     ...gatewayRoutes,
     ...auditRoutes,
     ...refusalRoutes,

@@ -6,6 +6,7 @@ import type { Token } from "../store/tokens.ts";
 import type { Principal } from "../thing/access.ts";
 import type { InteractionDeps } from "./deps.ts";
 import { authenticateClient, clientIdOf, clientOf, noteTokenUse } from "./tokens.ts";
+import { authenticateUser } from "./users.ts";
 
 type AuthenticationDeps = Pick<InteractionDeps, "store" | "clock" | "loginNames">;
 
@@ -24,7 +25,7 @@ export function authenticateToken(
 }
 
 /**
- * Who has this user and password: an OAuth 2 client or an MQTT credential.
+ * Who has this user and password: an OAuth 2 client, a person or an MQTT credential.
  * @throws GatewayError `rate-limited`: too many failed for this user.
  */
 export async function authenticateBasic(
@@ -37,6 +38,13 @@ export async function authenticateBasic(
   if (client !== undefined) {
     const { account, scopes } = client;
     return { kind: "token", name: clientIdOf(client), account, scopes: new Set(scopes) };
+  }
+  // A person's password is asked for of nobody else: the names are never the same.
+  if (deps.store.users.get(user) !== undefined) {
+    takeName(deps, user, address);
+    const person = await authenticateUser(deps, user, password);
+    if (person !== undefined) deps.loginNames.right(user, address);
+    return person;
   }
   const found = await authenticateCredential(deps, user, password, address);
   return found === undefined ? undefined : principalOf(found.credential);
@@ -102,6 +110,7 @@ export function whyNot(
   deps: Pick<InteractionDeps, "store" | "clock">,
   user: string,
 ): "unknown-user" | "wrong-password" | "disabled-credential" | "expired-credential" {
+  if (deps.store.users.get(user) !== undefined) return "wrong-password";
   const credential = deps.store.credentials.byUsername(user);
   if (credential === undefined) {
     return clientOf(deps, user) === undefined ? "unknown-user" : "wrong-password";

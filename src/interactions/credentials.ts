@@ -235,15 +235,17 @@ async function makePassword(
 }
 
 function freeUsername(deps: InteractionDeps, given: string, own: string | undefined): string {
-  const { credentials } = deps.store;
+  const { credentials, users } = deps.store;
   if (given === "") {
     for (;;) {
       const username = generateUser(deps.random);
-      if (credentials.byUsername(username) === undefined) return username;
+      const isTaken = credentials.byUsername(username) ?? users.get(username);
+      if (isTaken === undefined) return username;
     }
   }
   const holder = credentials.byUsername(given);
-  if (holder === undefined || holder.ulid === own) return given;
+  const isOthers = holder !== undefined && holder.ulid !== own;
+  if (!isOthers && users.get(given) === undefined) return given;
   throw new GatewayError("conflict", `the user ${given} is taken`, {
     faults: [{ pointer: "/user", detail: "is taken: user names are unique on the box" }],
   });

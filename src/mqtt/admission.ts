@@ -25,6 +25,8 @@ type AdmissionDeps = {
   readonly interactions: InteractionDeps;
   readonly sessions: Sessions;
   readonly logins: LoginTurns;
+  /** Is the box somebody's? */
+  readonly isClaimed: () => boolean;
 };
 
 /**
@@ -36,6 +38,7 @@ export async function admit(
   connect: ConnectFrame,
   address: string,
 ): Promise<Admission> {
+  if (!deps.isClaimed()) return unclaimed();
   const { username, password } = connect;
   if (username === undefined || password === undefined) {
     return refused(5, "no-credentials", "there is no user, or no password");
@@ -67,6 +70,7 @@ export function recheck(
 ): Admission {
   const { interactions, sessions } = deps;
   const { credential } = as;
+  if (!deps.isClaimed()) return unclaimed();
   if (interactions.store.credentials.get(credential.ulid) !== credential) {
     const cause = whyNot(interactions, credential.username);
     return refused(5, cause, "the credential has just changed");
@@ -99,6 +103,10 @@ function mayWill(
 ): boolean {
   if (will.levels > interactions.limits.topic_levels) return false;
   return publishRight(interactions.store, principalOf(credential), will.topic).kind !== "none";
+}
+
+function unclaimed(): Admission {
+  return refused(5, "unclaimed", "the gateway has not been claimed");
 }
 
 function refused(code: ConnackCode, cause: RefusalCause, reason: string): Admission {

@@ -35,6 +35,8 @@ export type MqttOptions = {
   /** Failed log-ins by address, over all protocols. */
   readonly loginFailures: AddressRate;
   readonly refusals: RefusalLog;
+  /** Is the box somebody's? Until it is, every CONNECT is refused. */
+  readonly isClaimed: () => boolean;
   readonly deliverability: (request: RequestReference) => Deliverability;
   readonly onFatal: (error: unknown) => void;
 };
@@ -245,6 +247,7 @@ export class MqttBroker {
         this.#deps.limits.connections_per_address,
       ),
       onRefused: (refusal) => this.#options.refusals.note(refusal),
+      isClaimed: this.#options.isClaimed,
       onOpen: (gate) => {
         this.#byClientId.get(gate.clientId)?.close("its client id connected again");
         this.#byClientId.set(gate.clientId, gate);

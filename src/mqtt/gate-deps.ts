@@ -23,6 +23,8 @@ export type GateDeps = {
   readonly logins: LoginTurns;
   /** It is not let in, or not any further: for the log of refusals. */
   readonly onRefused: (refusal: Refusal) => void;
+  /** Is the box somebody's? */
+  readonly isClaimed: () => boolean;
   /** The gate has its client id: a connection that has the same one ends now [MQTT-3.1.4-2]. */
   readonly onOpen: (gate: Gate) => void;
   readonly onClosed: (gate: Gate) => void;

@@ -14,6 +14,7 @@
  * | `o:` | pointers to the action requests that have not finished |
  * | `x:` | what was deleted and is still to be swept |
  * | `u:` `k:` `l:` | MQTT credentials, tokens, clients |
+ * | `w:` | people |
  * | `p:` | how many changes a page of the log has to hold |
  * | `n:` | what is not there any more: gaps in the log, rows that were set aside |
  * | `g:` | age marks: which sequence was the last at which age of the store |
@@ -74,6 +75,8 @@ export const deletedRowsKey = (
   return `x:${digits(thing, THING_DIGITS)}${digits(through, SEQUENCE_DIGITS)}${of}`;
 };
 export const credentialKey = (ulid: string): string => `u:${ulid}`;
+export const userKey = (name: string): string => `w:${name}`;
+export const nameOfUserKey = (key: string): string => key.slice(2);
 export const tokenKey = (ulid: string): string => `k:${ulid}`;
 export const clientKey = (ulid: string): string => `l:${ulid}`;
 export const ageMarkKey = (ageMs: number): string => `g:${digits(ageMs, SEQUENCE_DIGITS)}`;
@@ -104,6 +107,7 @@ export const everyRow = {
   deletedRows: under("x:"),
   credential: under("u:"),
   token: under("k:"),
+  user: under("w:"),
   client: under("l:"),
   ageMark: under("g:"),
   page: under("p:"),

@@ -29,6 +29,7 @@ import { Space } from "./space.ts";
 import { Things } from "./things.ts";
 import type { Uplink } from "./uplinks.ts";
 import { Clients, Tokens } from "./tokens.ts";
+import { Users } from "./users.ts";
 import { WitnessFile } from "./witness.ts";
 import { Writability } from "./writability.ts";
 
@@ -52,6 +53,7 @@ export type Store = {
   readonly credentials: Credentials;
   readonly tokens: Tokens;
   readonly clients: Clients;
+  readonly users: Users;
   readonly retention: Retention;
   /** What uplinks owe. */
   readonly outboxes: Outboxes;
@@ -272,6 +274,7 @@ function makeTables(commit: Commit) {
     credentials: new Credentials(commit),
     tokens: new Tokens(commit),
     clients: new Clients(commit),
+    users: new Users(commit),
   };
 }
 

@@ -14,6 +14,25 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
+/** What a person may, by the role he has. */
+export const ROLES = {
+  admin: SCOPES,
+  /** Sets up devices: whatever concerns Things, and nothing of the box itself. */
+  installer: [
+    "thing.read",
+    "thing.write",
+    "thing.report",
+    "thing.manage",
+    "data.read",
+    "data.write",
+    "mqtt.credentials",
+    "gateway.read",
+  ],
+  viewer: ["thing.read", "data.read", "gateway.read"],
+} as const satisfies Readonly<Record<string, readonly Scope[]>>;
+export type Role = keyof typeof ROLES;
+export const ROLE_NAMES = ["admin", "installer", "viewer"] as const satisfies readonly Role[];
+
 /** `all`: every Thing of the account, today's and tomorrow's. Otherwise uids of Things. */
 export type GrantedThings =
   { readonly all: true } | { readonly all: false; readonly uids: ReadonlySet<string> };

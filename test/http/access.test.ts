@@ -19,7 +19,11 @@ await test("no route but the public ones answers without a token", async (t) => 
   const { call } = await startGateway(t);
   await call("POST", "/A/things", { json: BOILER });
   const open = ROUTES.filter(({ scopes }) => scopes === "none").map(({ path }) => path);
-  t.same(open, ["/oauth2/token", "/oauth2/revoke", "/healthz", "/readyz", "/problems/:code"]);
+  t.same(open, [
+    ...["/oauth2/token", "/oauth2/revoke"],
+    ...["/gateway/claim", "/gateway/claim", "/gateway/claim/code", "/ui/claim"],
+    ...["/healthz", "/readyz", "/problems/:code"],
+  ]);
   for (const route of ROUTES.filter(({ scopes }) => scopes !== "none")) {
     const name = `${route.method} ${route.path}`;
     const reply = await call(route.method, pathOf(route), { token: undefined });

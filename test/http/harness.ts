@@ -6,7 +6,8 @@ import { AddressRate } from "../../src/address-rate.ts";
 import { systemClock, systemRandom, type Clock } from "../../src/clock.ts";
 import { makeRefusalLog } from "../../src/gateway-refusals.ts";
 import { startHttp, type HttpDeps } from "../../src/http/server.ts";
-import type { CredentialChange } from "../../src/interactions/deps.ts";
+import { Claim } from "../../src/interactions/claim.ts";
+import type { CredentialChange, InteractionDeps } from "../../src/interactions/deps.ts";
 import { putAccount } from "../../src/interactions/accounts.ts";
 import type { Publication } from "../../src/interactions/publication.ts";
 import { createToken } from "../../src/interactions/tokens.ts";
@@ -103,6 +104,8 @@ export async function startGateway(
     readonly limits?: Partial<Limits>;
     readonly clock?: Partial<Clock>;
     readonly deps?: Partial<HttpDeps>;
+    /** Unless it says so, the box is somebody's. */
+    readonly isClaimed?: boolean;
   } = {},
 ): Promise<Gateway> {
   const path = mkdtempSync(join(tmpdir(), "sluice-http-"));
@@ -132,7 +135,7 @@ export async function startGateway(
     onFailure: () => undefined,
   });
   const limits = defaultLimits(options.limits ?? {});
-  const deps: HttpDeps = {
+  const interactions: InteractionDeps = {
     store,
     clock,
     random: systemRandom,
@@ -142,6 +145,13 @@ export async function startGateway(
     credentialChanged: (ulid, change) => void credentialChanges.push([ulid, change]),
     loginNames: new LoginNames(limits.login_failures_per_name, clock),
     freeTopics: false,
+  };
+  const claim = new Claim(
+    { ...interactions, account: "site", hostNames: ["box"], onCode: () => undefined },
+    { isClaimed: options.isClaimed ?? true },
+  );
+  const deps: HttpDeps = {
+    ...interactions,
     fileUplinks: new Map(),
     uplinkChanged: () => undefined,
     uplinkLine: () => undefined,
@@ -154,6 +164,8 @@ export async function startGateway(
     hostNames: new Set(["gw.example"]),
     isReady: () => true,
     deviceConnections: { of: () => ({ isOnline: false, since: undefined }) },
+    claim,
+    claimPlaces: () => ({ urls: ["https://gw.example:8443/ui/claim"], caSha256: "ab:cd" }),
     loginFailures: new AddressRate(limits.login_failures_per_minute_per_address, clock),
     refusals: makeRefusalLog(store),
     ...options.deps,

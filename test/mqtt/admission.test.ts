@@ -1,11 +1,13 @@
 import { test } from "tap";
 import { AddressRate } from "../../src/address-rate.ts";
+import { systemRandom } from "../../src/clock.ts";
 import { LoginTurns } from "../../src/login-turns.ts";
 import { admit, recheck } from "../../src/mqtt/admission.ts";
 import type { ConnectFrame, Will } from "../../src/mqtt/frame-kinds.ts";
 import { hashChosen } from "../../src/secrets.ts";
 import type { Credential } from "../../src/store/credentials.ts";
 import { topicLevels } from "../../src/thing/topics.ts";
+import { countStretches } from "../stretches.ts";
 import { ManualClock } from "../store/manual-clock.ts";
 import {
   grantOn,
@@ -36,12 +38,13 @@ function willTo(topic: string): Will {
   return { topic, levels: topicLevels(topic), payload: Buffer.alloc(0), qos: 0, retain: false };
 }
 
+const isClaimed = (): boolean => true;
 const logins = new LoginTurns(new AddressRate(0, new ManualClock()), 1);
 
 /** The CONNACK code. */
 async function codeOf(edge: Edge, change: Partial<ConnectFrame> = {}): Promise<number> {
   const { deps: interactions, sessions } = edge;
-  const admission = await admit({ interactions, sessions, logins }, connect(change), "");
+  const admission = await admit({ interactions, sessions, logins, isClaimed }, connect(change), "");
   return admission.ok ? 0 : admission.code;
 }
 
@@ -143,13 +146,31 @@ await test("what changes while a password is checked is seen before the session 
   const edge = await withDevice(t);
   const { deps: interactions, sessions } = edge;
   const { credentials } = interactions.store;
-  const admission = await admit({ interactions, sessions, logins }, connect(), "");
+  const admission = await admit({ interactions, sessions, logins, isClaimed }, connect(), "");
   if (!admission.ok) throw new Error("refused");
-  const again = () => recheck({ interactions, sessions }, connect(), admission.as);
+  const again = () => recheck({ interactions, sessions, isClaimed }, connect(), admission.as);
   t.equal(again().ok, true);
   edge.sessions.open("c", "another", true);
   t.match(again(), { ok: false, code: 2 });
   edge.sessions.discard(edge.sessions.get("c")!);
   credentials.delete(admission.as.credential);
   t.match(again(), { ok: false, code: 5 });
+});
+
+await test("a box that is nobody's refuses everybody with 5, and checks no password", async (t) => {
+  const edge = await withDevice(t, { secret: await hashChosen(PASSWORD, systemRandom) });
+  const { deps: interactions, sessions } = edge;
+  const box = { isClaimed: false };
+  const deps = { interactions, sessions, logins, isClaimed: () => box.isClaimed };
+  const { count } = await countStretches(async () => {
+    for (const change of [{}, { password: Buffer.from("wrong") }, { username: undefined }]) {
+      t.match(await admit(deps, connect(change), ""), { ok: false, code: 5, reason: /claimed/ });
+    }
+  });
+  t.equal(count, 0);
+  box.isClaimed = true;
+  const admission = await admit(deps, connect(), "");
+  if (!admission.ok) throw new Error(admission.reason);
+  box.isClaimed = false;
+  t.match(recheck(deps, connect(), admission.as), { ok: false, code: 5 }, "released meanwhile");
 });

@@ -18,6 +18,7 @@ await test("publishes to a store that takes nothing are held for 30 s, then thei
     refusedFilters: [],
     loginFailures: new AddressRate(0, clock),
     refusals: new RefusalLog(clock),
+    isClaimed: () => true,
     deliverability: () => "deliver",
     onFatal: (error) => t.fail(String(error)),
   });

@@ -88,6 +88,7 @@ export async function startSimGateway(
     refusedFilters: [],
     loginFailures: new AddressRate(0, clock),
     refusals: new RefusalLog(store.clock),
+    isClaimed: () => true,
     deliverability: ({ thing, name, moment }) => deadlines.deliverability(thing, name, moment),
     onFatal: (error) => fatal.push(error),
   });

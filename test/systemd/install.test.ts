@@ -42,6 +42,17 @@ await test("an installed gateway is complete without the checkout and its develo
   ]) {
     t.equal(statSync(join(root, file)).mode & 0o777, 0o644, file);
   }
+  const command = join(root, "usr/bin/sluice");
+  t.equal(statSync(command).mode & 0o777, 0o755);
+  t.match(
+    readFileSync(command, "utf8"),
+    /^#!\/bin\/sh\nexec \/.*node \/usr\/lib\/sluice\/build\/src\/cli\/main\.js "\$@"\n$/,
+  );
+  const cli = join(library, "build/src/cli/main.js");
+  t.match(
+    execFileSync(process.execPath, [cli, "--help"], { encoding: "utf8", env: {} }),
+    /sluice claim/,
+  );
   const unit = readFileSync(join(root, "usr/lib/systemd/system/sluice.service"), "utf8");
   t.match(unit, /^ExecStart=\/.*node \/usr\/lib\/sluice\/build\/src\/main\.js$/m);
   t.equal(statSync(join(root, "etc/sluice/sluice.toml")).mode & 0o777, 0o640);
