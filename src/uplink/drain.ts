@@ -184,11 +184,8 @@ export class Drain {
     const before = sentBefore.idOf(seq, nth);
     // What has several messages sends the others under ids that are free.
     const packetId = before ?? (nth === 0 ? packetIdOf(seq) : undefined);
-    const options = {
-      dup: before !== undefined || sentBefore.mayHaveBeen(seq),
-      ...(packetId === undefined ? {} : { packetId }),
-    };
-    const sentWith = line.send(message, options, (failure) =>
+    const dup = before !== undefined || sentBefore.mayHaveBeen(seq);
+    const sentWith = line.send(message, { packetId, dup }, (failure) =>
       this.#settle(stream, unit, message, failure),
     );
     if (sentWith > 0) sentBefore.remember(seq, nth, sentWith);

@@ -37,7 +37,7 @@ export type Subscription = {
 
 export type SendOptions = {
   /** The packet id it is to have if that is free: the one it was sent with before. */
-  readonly packetId?: number;
+  readonly packetId?: number | undefined;
   /** It may have been sent before in this session [MQTT-3.3.1-1]. */
   readonly dup?: boolean;
 };
