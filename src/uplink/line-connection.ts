@@ -12,6 +12,9 @@ import { disconnectFailure, reasonWords } from "./line-reasons.ts";
 import { LineWatch } from "./line-watch.ts";
 import type { UpMessage } from "./message.ts";
 
+/** The broker has the first of a window in hand while the last are made; a write costs a system call. */
+const FRAMES_AT_ONCE = 25;
+
 /** MQTT on a stream that is open: from CONNECT to the end. */
 export class Connection implements Line {
   readonly #stream: Duplex;
@@ -28,7 +31,7 @@ export class Connection implements Line {
   #failure: LineFailure | undefined;
   /** Who wants to know the codes of a SUBACK, by packet id. */
   readonly #onCodes = new Map<number, (codes: readonly number[]) => void>();
-  /** Written at the end of the turn, together. */
+  /** Written together: at the end of the turn, or when there are enough of them. */
   #out: Buffer[] = [];
   #isPaused = false;
 
@@ -201,6 +204,7 @@ export class Connection implements Line {
     if (this.#failure !== undefined) return;
     if (this.#out.length === 0) setImmediate(this.#flush);
     this.#out.push(bytes);
+    if (this.#out.length >= FRAMES_AT_ONCE) this.#flush();
   }
 
   readonly #flush = (): void => {
