@@ -6,7 +6,7 @@ type Name = { failures: number; untilMs: number; atMs: number };
 /**
  * Slows the guessing of one name's password from many addresses. So many failures of a name are free;
  * after each further one the next try has to wait, twice as long each time, up to a bound. Quiet, or a
- * right password, forgets them.
+ * right password from an address that is new for the name, forgets them.
  *
  * Whoever guesses must not lock out whom he guesses: an address from which the name was right before
  * is let try at any time (it has the bound of its address). So is a secret that cannot be guessed:
@@ -47,11 +47,15 @@ export class LoginNames {
     return 0;
   }
 
-  /** The password was right: the name's failures are forgotten, its address is known. */
+  /**
+   * The password was right: its address is known. From an address that was known already it says
+   * nothing of the failures elsewhere: else a dashboard that asks each second would give whoever
+   * guesses his free tries back each second.
+   */
   right(name: string, address: string): void {
     if (this.#freeFailures === 0) return;
-    this.#names.delete(name);
     const pair = pairOf(name, address);
+    if (!this.#known.has(pair)) this.#names.delete(name);
     this.#known.delete(pair);
     this.#known.add(pair);
     forgetOldest(this.#known);

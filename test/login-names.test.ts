@@ -54,7 +54,19 @@ await test("who was right before is let try from where he was, however many gues
   t.end();
 });
 
-await test("quiet, or a right password, forgets the failures", (t) => {
+await test("who is right again and again from where he was gives no guesser a try back", (t) => {
+  const { names } = open(2);
+  names.take(NAME, COLLEAGUE);
+  names.right(NAME, COLLEAGUE);
+  const checked = Array.from({ length: 20 }, () => {
+    names.right(NAME, COLLEAGUE);
+    return names.take(NAME, STRANGER);
+  }).filter((waitS) => waitS === 0);
+  t.equal(checked.length, 2, "two are free, the third waits");
+  t.end();
+});
+
+await test("quiet, or a right password from a new address, forgets the failures", (t) => {
   const { clock, names } = open(2);
   const use = (): number => names.take(NAME, STRANGER);
   t.same([use(), use(), use()], [0, 0, 1]);

@@ -32,4 +32,5 @@ await test("guessers at forty addresses get a few tries at a name, and its owner
   t.equal(answers.filter((status) => status === 429).length, 35);
   t.equal(await logIn(RIGHT, "127.0.2.1"), 429, "from nowhere known it is a guess as any");
   t.equal(await logIn(RIGHT, "127.0.0.1"), 200, "its owner does not even notice");
+  t.equal(await logIn("guess 40", "127.0.3.1"), 429, "and gives nobody a try by being right");
 });
