@@ -18,7 +18,17 @@ const CODE = /^[A-Z2-7]{4}-[A-Z2-7]{4}-[A-Z2-7]{4}$/;
 type Run = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 
 async function sluice(env: NodeJS.ProcessEnv, ...args: readonly string[]): Promise<Run> {
-  const child = spawn(process.execPath, [CLI, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  return sluiceReading(env, "", ...args);
+}
+
+/** With this on its standard input. */
+async function sluiceReading(
+  env: NodeJS.ProcessEnv,
+  input: string,
+  ...args: readonly string[]
+): Promise<Run> {
+  const child = spawn(process.execPath, [CLI, ...args], { env });
+  child.stdin.end(input);
   let [stdout, stderr] = ["", ""];
   child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
@@ -178,4 +188,34 @@ await test("docs/cli.md has a row for each exit code, and no other", (t) => {
   const rows = tableRows("docs/cli.md", ["code", "meaning"]).map(([code]) => Number(code));
   t.same(rows, Object.values(CLI_EXIT));
   t.end();
+});
+
+await test("people are made, listed, given another password and removed at the box", async (t) => {
+  const env = { ...unclaimed(t), SLUICE_CLAIM__PASSWORD: PASSWORD };
+  const daemon = new Daemon(t, [], env);
+  const { httpPort } = await daemon.ready;
+  const canLogIn = async (name: string, password: string): Promise<boolean> => {
+    const basic = Buffer.from(`${name}:${password}`).toString("base64");
+    const headers = { authorization: `Basic ${basic}` };
+    return (await fetch(`http://127.0.0.1:${httpPort}/gateway`, { headers })).ok;
+  };
+  const lost = await sluiceReading(env, "a new one at last\n", "user", "password", "admin");
+  t.match(lost, { code: 0, stderr: "" });
+  t.notOk(await canLogIn("admin", PASSWORD));
+  t.ok(await canLogIn("admin", "a new one at last"));
+  const added = await sluiceReading(env, `${PASSWORD}\n`, "user", "add", "anna", "--viewer");
+  t.match(added, { code: 0, stdout: "anna may log in as viewer\n" });
+  t.ok(await canLogIn("anna", PASSWORD));
+  const again = await sluiceReading(env, "other words 77\n", "user", "add", "anna", "--admin");
+  t.equal(again.code, 1, "whoever is there stays as he is");
+  t.match((await sluice(env, "user")).stdout, "admin     admin\nviewer    anna\n");
+  const weak = await sluiceReading(env, "short\n", "user", "add", "bert", "--viewer");
+  t.match(weak, { code: 1, stderr: /at least 10 characters/ });
+  t.equal((await sluice(env, "user", "remove", "anna")).code, 0);
+  t.notOk(await canLogIn("anna", PASSWORD));
+  t.equal((await sluice(env, "user", "remove", "admin")).code, 1, "the last admin stays");
+  for (const args of [["add", "x"], ["add", "x", "--admin", "--viewer"], ["remove"], ["what"]]) {
+    t.equal((await sluice(env, "user", ...args)).code, CLI_EXIT.usage, args.join(" "));
+  }
+  t.notMatch(await end(daemon), /a new one at last/, "no password is in the log");
 });

@@ -8,17 +8,22 @@ export type DaemonAnswer = {
 };
 
 /** Asks the daemon something. Rejects with a CliError if it does not answer. */
-export type Ask = (method: string, path: string, body?: object) => Promise<DaemonAnswer>;
+export type Ask = (
+  method: string,
+  path: string,
+  body?: object,
+  headers?: Readonly<Record<string, string>>,
+) => Promise<DaemonAnswer>;
 
 /** The longest answer takes seconds: whoever waits longer waits for a daemon that hangs. */
 const ANSWER_MS = 30_000;
 
 /** Speaks HTTP over the Unix socket at `socketPath`. */
 export function daemonAt(socketPath: string): Ask {
-  return async (method, path, body) => {
+  return async (method, path, body, more = {}) => {
     const text = body === undefined ? "" : JSON.stringify(body);
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const headers = { "Content-Type": "application/json", Host: "localhost" };
+      const headers = { "Content-Type": "application/json", Host: "localhost", ...more };
       const asked = request({ socketPath, method, path, headers, timeout: ANSWER_MS }, resolve);
       asked.on("timeout", () => asked.destroy(new Error("the gateway does not answer")));
       asked.on("error", (cause) => reject(unavailable(socketPath, cause)));

@@ -6,11 +6,13 @@ import { CLI_EXIT, CliError, type CliExit } from "./exit.ts";
 import { readSecret } from "./secret.ts";
 import { socketPath } from "./socket-path.ts";
 import { statusVerb } from "./status.ts";
+import { userVerb } from "./user.ts";
 import { parseLine, type Verb } from "./verb.ts";
 
 const VERBS: ReadonlyMap<string, Verb> = new Map([
   ["claim", claimVerb],
   ["status", statusVerb],
+  ["user", userVerb],
 ]);
 
 /** Options that every verb takes. */

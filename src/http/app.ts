@@ -129,8 +129,11 @@ function requireScope(principal: Principal, scopes: readonly string[]): void {
 }
 
 async function authenticated(edge: Edge, context: Koa.Context): Promise<Principal> {
-  const peer = edge.state.peerOf(context.req.socket);
-  return edge.authenticate(headerOf(context, "authorization"), peer);
+  const { deps, state } = edge;
+  const header = (name: string): string | undefined => headerOf(context, name);
+  const from = state.peerOf(context.req.socket);
+  const { method } = context;
+  return edge.authenticate(header("authorization"), { ...from, deps, header, method });
 }
 
 /**

@@ -2,7 +2,9 @@ import type { Peer } from "../channel.ts";
 import { GatewayError } from "../errors.ts";
 import { authenticateBasic, authenticateToken, whyNot } from "../interactions/authentication.ts";
 import { SCOPES, type Principal } from "../thing/access.ts";
-import type { HttpDeps } from "./call.ts";
+import { principalOfUser } from "../interactions/users.ts";
+import type { Call, HttpDeps } from "./call.ts";
+import { sessionOfCookie } from "./session-cookie.ts";
 import type { AddressRate } from "../address-rate.ts";
 
 /** Who may open the Unix socket: its mode says who that is. */
@@ -19,8 +21,10 @@ export const LOCAL_ADMIN: Principal = {
  */
 export type Authenticator = (
   authorization: string | undefined,
-  peer: Peer,
+  call: AuthenticatedCall,
 ) => Principal | Promise<Principal>;
+
+type AuthenticatedCall = Peer & Pick<Call, "deps" | "header" | "method">;
 
 /**
  * A right bearer token works at any time: it cannot be guessed. Basic is refused while the address
@@ -28,9 +32,12 @@ export type Authenticator = (
  * @returns a function that throws GatewayError `unauthorized`, `rate-limited`.
  */
 export function makeAuthenticator(deps: HttpDeps, failures: AddressRate): Authenticator {
-  return (authorization, { address, channel }): Principal | Promise<Principal> => {
+  return (authorization, call): Principal | Promise<Principal> => {
+    const { address, channel } = call;
     if (authorization === undefined) {
       if (channel.kind === "local") return LOCAL_ADMIN;
+      const person = fromCookie(call);
+      if (person !== undefined) return person;
       const refusal = { cause: "no-credentials" } as const;
       throw new GatewayError("unauthorized", "there is no Authorization header", { refusal });
     }
@@ -52,6 +59,13 @@ export function makeAuthenticator(deps: HttpDeps, failures: AddressRate): Authen
         });
     }
   };
+}
+
+/** @throws GatewayError as `sessionOfCookie`. */
+function fromCookie(call: AuthenticatedCall): Principal | undefined {
+  const session = sessionOfCookie(call);
+  const user = session === undefined ? undefined : call.deps.store.users.get(session.user);
+  return user === undefined ? undefined : principalOfUser(user);
 }
 
 async function fromBasic(

@@ -16,6 +16,8 @@ import { propertyHistoryRoutes } from "./properties-history.ts";
 import { refusalRoutes } from "./refusals.ts";
 import { thingRoutes } from "./things.ts";
 import { tokenRoutes } from "./tokens.ts";
+import { makeSessionRoutes } from "./sessions.ts";
+import { userRoutes } from "./users.ts";
 import { uplinkRoutes } from "./uplinks.ts";
 
 /** Every route there is, those of values first. `docs/http-api.md` has a row for each (tested). */
@@ -33,6 +35,8 @@ export function makeRoutes(failures: AddressRate): readonly Route[] {
     ...tokenRoutes,
     ...uplinkRoutes,
     ...makeOauthRoutes(failures),
+    ...makeSessionRoutes(failures),
+    ...userRoutes,
     ...claimRoutes,
     ...gatewayRoutes,
     ...auditRoutes,

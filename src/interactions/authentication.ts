@@ -1,9 +1,9 @@
 import { isOver } from "../clock.ts";
-import { GatewayError } from "../errors.ts";
 import { isGeneratedSecret, isSecret, lookupDigest, type SecretHash } from "../secrets.ts";
 import type { Credential } from "../store/credentials.ts";
 import type { Token } from "../store/tokens.ts";
 import type { Principal } from "../thing/access.ts";
+import { isChosenPassword, takeName } from "./chosen-passwords.ts";
 import type { InteractionDeps } from "./deps.ts";
 import { authenticateClient, clientIdOf, clientOf, noteTokenUse } from "./tokens.ts";
 import { authenticateUser } from "./users.ts";
@@ -39,13 +39,9 @@ export async function authenticateBasic(
     const { account, scopes } = client;
     return { kind: "token", name: clientIdOf(client), account, scopes: new Set(scopes) };
   }
-  // A person's password is asked for of nobody else: the names are never the same.
-  if (deps.store.users.get(user) !== undefined) {
-    takeName(deps, user, address);
-    const person = await authenticateUser(deps, user, password);
-    if (person !== undefined) deps.loginNames.right(user, address);
-    return person;
-  }
+  // People and credentials never have the same name.
+  const person = deps.store.users.get(user);
+  if (person !== undefined) return authenticateUser(deps, person, { password, address });
   const found = await authenticateCredential(deps, user, password, address);
   return found === undefined ? undefined : principalOf(found.credential);
 }
@@ -77,8 +73,9 @@ export async function authenticateCredential(
   const chosen = secrets.filter(({ kind }) => kind === "scrypt");
   for (const secret of chosen) {
     // The old and the new password are one try.
-    const isCounted = secret === chosen[0];
-    if (!(await isChosen(deps, { user, password, address, isCounted }, secret))) continue;
+    const login = { user, password, address, isCounted: secret === chosen[0] };
+    if (!(await isChosenPassword(deps, login, secret, async () => isSecret(password, secret))))
+      continue;
     // It may have been changed while the password was stretched.
     const now = credential === undefined ? undefined : credentials.get(credential.ulid);
     if (now === undefined || !isUsable(deps, now) || !validSecrets(deps, now).includes(secret)) {
@@ -89,20 +86,6 @@ export async function authenticateCredential(
   // Who is not there, or has a password that we made, is as slow to guess at as everybody.
   if (chosen.length === 0) takeName(deps, user, address);
   return undefined;
-}
-
-/** @throws GatewayError `rate-limited`. */
-function takeName(
-  { loginNames }: Pick<AuthenticationDeps, "loginNames">,
-  user: string,
-  address: string,
-): void {
-  const retryAfterS = loginNames.take(user, address);
-  if (retryAfterS === 0) return;
-  throw new GatewayError("rate-limited", "too many failed log-ins of this user", {
-    retryAfterS,
-    refusal: { cause: "too-many-failures", user },
-  });
 }
 
 /** Why this user was not let in: for the log of refusals, never for the client. */
@@ -157,46 +140,4 @@ export function principalOf(credential: Credential): Principal {
     principals.set(credential, principal);
   }
   return principal;
-}
-
-// A chosen password costs 100 ms to check; a reconnect storm after a power cut must not pay that
-// for each device. Only digests of what matched are held, in memory, as long as their hash lives.
-const matched = new WeakMap<SecretHash, string>();
-/** Those under way: a hundred clients of one credential cost one check, not a hundred. */
-const checks = new WeakMap<SecretHash, Map<string, Promise<boolean>>>();
-
-type LogIn = {
-  readonly user: string;
-  readonly password: string;
-  readonly address: string;
-  readonly isCounted: boolean;
-};
-
-/**
- * Is it the password a person chose? What costs the name one of its tries is the check of a password,
- * not the log-in: a hundred devices that come back with the same one cost one.
- * @throws GatewayError `rate-limited`.
- */
-async function isChosen(
-  deps: Pick<AuthenticationDeps, "loginNames">,
-  { user, password, address, isCounted }: LogIn,
-  secret: SecretHash,
-): Promise<boolean> {
-  const digest = lookupDigest(`${secret.salt}\0${password}`);
-  const underWay = checks.get(secret) ?? new Map<string, Promise<boolean>>();
-  checks.set(secret, underWay);
-  let check = underWay.get(digest);
-  if (check === undefined) {
-    if (isCounted) takeName(deps, user, address);
-    if (matched.get(secret) === digest) {
-      deps.loginNames.right(user, address);
-      return true;
-    }
-    check = isSecret(password, secret).finally(() => underWay.delete(digest));
-    underWay.set(digest, check);
-  }
-  if (!(await check)) return false;
-  deps.loginNames.right(user, address);
-  matched.set(secret, digest);
-  return true;
 }

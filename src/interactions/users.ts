@@ -1,8 +1,11 @@
 import { GatewayError } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import { passwordFault } from "../password-policy.ts";
 import { hashPassword, isPassword } from "../secrets.ts";
 import type { User } from "../store/users.ts";
 import { ROLES, type Principal, type Role } from "../thing/access.ts";
+import { endSessionsOf } from "./browser-sessions.ts";
+import { isChosenPassword, takeName } from "./chosen-passwords.ts";
 import type { InteractionDeps } from "./deps.ts";
 
 export type WantedUser = {
@@ -13,18 +16,26 @@ export type WantedUser = {
 
 /**
  * Makes a person who may log in. The caller has authorised it.
- * @throws GatewayError `malformed`, `conflict`, `weak-password`.
+ * @throws GatewayError `malformed`, `conflict`, `limit-reached`, `weak-password`.
  */
 export async function createUser(
   deps: InteractionDeps,
   { name, role, password }: WantedUser,
 ): Promise<User> {
   requireFreeName(deps, name);
+  requireRoom(deps);
   requireStrong(password, [name]);
   const phc = await hashPassword(password, deps.random);
   // The name may have been taken while the password was stretched.
   requireFreeName(deps, name);
+  requireRoom(deps);
   return putUser(deps, { name, role, phc });
+}
+
+function requireRoom({ store }: Pick<InteractionDeps, "store">): void {
+  const { usersMax } = FIXED_LIMITS;
+  if (store.users.count < usersMax) return;
+  throw new GatewayError("limit-reached", `there are ${usersMax} users (usersMax)`);
 }
 
 /** Puts a person in the open batch, or changes the one there is. Synchronous. */
@@ -56,26 +67,92 @@ export async function setUserPassword(
   requireUser(deps, name);
   requireStrong(password, [name]);
   const phc = await hashPassword(password, deps.random);
+  const user = requireUser(deps, name);
   deps.loginNames.forget(name);
-  return putUser(deps, { ...requireUser(deps, name), phc });
+  endSessionsOf(deps, name);
+  return putUser(deps, { ...user, phc });
 }
 
-/** Who has this name and password, or `undefined`. */
+/**
+ * Gives a person another role; his sessions end. The caller has authorised it.
+ * @throws GatewayError `conflict`: nobody would be left who may manage the box.
+ */
+export function setUserRole(deps: InteractionDeps, user: User, role: Role): User {
+  if (role === user.role) return user;
+  requireOtherAdmin(deps, user);
+  endSessionsOf(deps, user.name);
+  return putUser(deps, { ...user, role });
+}
+
+/**
+ * Deletes a person; his sessions end. The caller has authorised it.
+ * @throws GatewayError `conflict`: nobody would be left who may manage the box.
+ */
+export function deleteUser(deps: InteractionDeps, user: User): void {
+  requireOtherAdmin(deps, user);
+  endSessionsOf(deps, user.name);
+  deps.loginNames.forget(user.name);
+  deps.store.users.delete(user.name);
+}
+
+/** A box nobody can manage needs somebody at it: `sluice user` makes an admin there. */
+function requireOtherAdmin({ store }: Pick<InteractionDeps, "store">, { name, role }: User): void {
+  if (role !== "admin") return;
+  const isOther = store.users.all().some((user) => user.role === "admin" && user.name !== name);
+  if (!isOther) throw new GatewayError("conflict", `${name} is the last admin`);
+}
+
+/**
+ * The person, if it is his password, or `undefined`.
+ * @throws GatewayError `rate-limited`: too many failed for this name.
+ */
 export async function authenticateUser(
-  { store }: Pick<InteractionDeps, "store">,
-  name: string,
-  password: string,
+  deps: Pick<InteractionDeps, "store" | "loginNames">,
+  user: User,
+  { password, address }: { readonly password: string; readonly address: string },
 ): Promise<Principal | undefined> {
-  const user = store.users.get(name);
-  if (user === undefined || !(await isPassword(password, user.phc))) return undefined;
-  // The password may have been changed while it was stretched.
-  return store.users.get(name)?.phc === user.phc ? principalOfUser(user) : undefined;
+  const login = { user: user.name, password, address, isCounted: true };
+  const isRight = await isChosenPassword(deps, login, user, async () =>
+    isPassword(password, user.phc),
+  );
+  // It may have been changed while the password was stretched.
+  const now = deps.store.users.get(user.name);
+  return isRight && now?.phc === user.phc ? principalOfUser(now) : undefined;
+}
+
+/**
+ * As `authenticateUser`, for a name that may be nobody's: that takes as long.
+ * @throws GatewayError `rate-limited`.
+ */
+export async function logInUser(
+  deps: Pick<InteractionDeps, "store" | "loginNames">,
+  given: { readonly name: string; readonly password: string; readonly address: string },
+): Promise<User | undefined> {
+  const user = deps.store.users.get(given.name);
+  if (user === undefined) {
+    takeName(deps, given.name, given.address);
+    await isPassword(given.password, NOBODY);
+    return undefined;
+  }
+  const principal = await authenticateUser(deps, user, given);
+  return principal === undefined ? undefined : deps.store.users.get(given.name);
+}
+
+/** The hash of a password nobody knows. */
+const NOBODY = `$scrypt$ln=15,r=8,p=1$${"A".repeat(22)}$${"A".repeat(43)}`;
+
+const USER_PREFIX = "user ";
+
+/** Whose principal it is, if it is a person's. */
+export function nameOfUser({ kind, name }: Principal): string | undefined {
+  const isUser = kind === "token" && name.startsWith(USER_PREFIX);
+  return isUser ? name.slice(USER_PREFIX.length) : undefined;
 }
 
 export function principalOfUser({ name, role }: User): Principal {
   return {
     kind: "token",
-    name: `user ${name}`,
+    name: USER_PREFIX + name,
     account: undefined,
     scopes: new Set(ROLES[role]),
   };

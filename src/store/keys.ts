@@ -14,7 +14,7 @@
  * | `o:` | pointers to the action requests that have not finished |
  * | `x:` | what was deleted and is still to be swept |
  * | `u:` `k:` `l:` | MQTT credentials, tokens, clients |
- * | `w:` | people |
+ * | `w:` `b:` | people, and their sessions in browsers |
  * | `p:` | how many changes a page of the log has to hold |
  * | `n:` | what is not there any more: gaps in the log, rows that were set aside |
  * | `g:` | age marks: which sequence was the last at which age of the store |
@@ -76,6 +76,7 @@ export const deletedRowsKey = (
 };
 export const credentialKey = (ulid: string): string => `u:${ulid}`;
 export const userKey = (name: string): string => `w:${name}`;
+export const browserSessionKey = (ulid: string): string => `b:${ulid}`;
 export const nameOfUserKey = (key: string): string => key.slice(2);
 export const tokenKey = (ulid: string): string => `k:${ulid}`;
 export const clientKey = (ulid: string): string => `l:${ulid}`;
@@ -108,6 +109,7 @@ export const everyRow = {
   credential: under("u:"),
   token: under("k:"),
   user: under("w:"),
+  browserSession: under("b:"),
   client: under("l:"),
   ageMark: under("g:"),
   page: under("p:"),

@@ -1,6 +1,7 @@
 import type { Clock, Random } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { BrowserSessions } from "./browser-sessions.ts";
 import { Accounts } from "./accounts.ts";
 import { ActionRequests } from "./action-requests.ts";
 import { AuditLog, type AuditBounds } from "./audit.ts";
@@ -54,6 +55,7 @@ export type Store = {
   readonly tokens: Tokens;
   readonly clients: Clients;
   readonly users: Users;
+  readonly browserSessions: BrowserSessions;
   readonly retention: Retention;
   /** What uplinks owe. */
   readonly outboxes: Outboxes;
@@ -275,6 +277,7 @@ function makeTables(commit: Commit) {
     tokens: new Tokens(commit),
     clients: new Clients(commit),
     users: new Users(commit),
+    browserSessions: new BrowserSessions(commit),
   };
 }
 

@@ -160,6 +160,7 @@ await test("each kind of row is in the range of its kind and in no other", (t) =
     token: keys.tokenKey("7ZZZZZZZZZZZZZZZZZZZZZZZZZ"),
     client: keys.clientKey("7ZZZZZZZZZZZZZZZZZZZZZZZZZ"),
     user: keys.userKey("z@z"),
+    browserSession: keys.browserSessionKey("7ZZZZZZZZZZZZZZZZZZZZZZZZZ"),
     ageMark: keys.ageMarkKey(Number.MAX_SAFE_INTEGER),
     page: keys.pageKey(Number.MAX_SAFE_INTEGER),
     gap: keys.gapKey(2 ** 30 - 1),

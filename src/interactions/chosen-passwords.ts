@@ -1,0 +1,66 @@
+import { GatewayError } from "../errors.ts";
+import { lookupDigest } from "../secrets.ts";
+import type { InteractionDeps } from "./deps.ts";
+
+// A chosen password costs 100 ms to check; a reconnect storm after a power cut must not pay that for
+// each device. Only digests of what matched are held, in memory, as long as what holds their hash.
+const matched = new WeakMap<object, string>();
+/** Those under way: a hundred clients of one credential cost one check, not a hundred. */
+const checks = new WeakMap<object, Map<string, Promise<boolean>>>();
+
+/** One log-in with a password that a person chose. */
+export type ChosenLogIn = {
+  readonly user: string;
+  readonly password: string;
+  readonly address: string;
+  /** Does it cost the name one of its tries? */
+  readonly isCounted: boolean;
+};
+
+/**
+ * Is it the password that `holder` has the hash of? `check` compares them. What costs the name one of its
+ * tries is the check of a password, not the log-in: a hundred devices that come back with the same
+ * one cost one.
+ * @throws GatewayError `rate-limited`.
+ */
+export async function isChosenPassword(
+  deps: Pick<InteractionDeps, "loginNames">,
+  { user, password, address, isCounted }: ChosenLogIn,
+  holder: object,
+  check: () => Promise<boolean>,
+): Promise<boolean> {
+  const digest = lookupDigest(password);
+  const underWay = checks.get(holder) ?? new Map<string, Promise<boolean>>();
+  checks.set(holder, underWay);
+  let running = underWay.get(digest);
+  if (running === undefined) {
+    if (isCounted) takeName(deps, user, address);
+    if (matched.get(holder) === digest) {
+      deps.loginNames.right(user, address);
+      return true;
+    }
+    running = check().finally(() => underWay.delete(digest));
+    underWay.set(digest, running);
+  }
+  if (!(await running)) return false;
+  deps.loginNames.right(user, address);
+  matched.set(holder, digest);
+  return true;
+}
+
+/**
+ * A password of this name is about to be checked, or would be if there were one.
+ * @throws GatewayError `rate-limited`.
+ */
+export function takeName(
+  { loginNames }: Pick<InteractionDeps, "loginNames">,
+  user: string,
+  address: string,
+): void {
+  const retryAfterS = loginNames.take(user, address);
+  if (retryAfterS === 0) return;
+  throw new GatewayError("rate-limited", "too many failed log-ins of this user", {
+    retryAfterS,
+    refusal: { cause: "too-many-failures", user },
+  });
+}
