@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import Koa from "koa";
 import type { Peer } from "../channel.ts";
 import { ERRORS, GatewayError } from "../errors.ts";
+import { withoutTokens } from "../secrets.ts";
 import { isOfAccount, type Principal } from "../thing/access.ts";
 import { isAccountName } from "../thing/thing.ts";
 import { makeAuthenticator, type Authenticator } from "./authentication.ts";
@@ -58,7 +59,8 @@ export function makeApp(deps: HttpDeps, state: AppState): Koa {
     }
     await turnEnd();
     if (state.isStopping()) context.set("Connection", "close");
-    const { method, path, status } = context;
+    const { method, status } = context;
+    const path = withoutTokens(context.path);
     const ms = deps.clock.monotonicMs() - startedMs;
     deps.log.debug("http.request", { requestId, method, path, status, ms });
   });
@@ -218,7 +220,8 @@ async function refusal(
   const refused = refusalOf(error, path, state.peerOf(context.req.socket));
   if (refused !== undefined) deps.refusals.note(refused);
   if (ERRORS[error.code].status >= 500) {
-    const fields = { requestId, method, path, code: error.code, error: error.cause ?? error };
+    const told = { requestId, method, path: withoutTokens(path), code: error.code };
+    const fields = { ...told, error: error.cause ?? error };
     // A full disk was told of once, by the store.
     const isKnown = error.code === "stopping" || error.code === "storage-full";
     if (isKnown) deps.log.debug("http.refused", fields);

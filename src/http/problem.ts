@@ -1,4 +1,5 @@
 import { ERRORS, GatewayError, type ErrorCode } from "../errors.ts";
+import { withoutTokens } from "../secrets.ts";
 import type { JsonObject } from "../thing/json.ts";
 import type { Answer } from "./call.ts";
 
@@ -11,7 +12,7 @@ export function problemAnswer(error: GatewayError, requestId: string): Answer {
     status,
     mediaType: "application/problem+json",
     headers: errorHeaders(error, status),
-    body: problem(error.code, error.message, {
+    body: problem(error.code, withoutTokens(error.message), {
       ...(error.faults.length === 0 ? {} : { errors: error.faults }),
       requestId,
     }),
