@@ -59,6 +59,12 @@ export const ERRORS = {
     remedy: "Use HTTPS, or do it on the machine itself.",
     mqtt: "none",
   },
+  "joining-closed": {
+    status: 403,
+    title: "The gateway takes no new devices now",
+    remedy: 'An admin opens the window: PUT /gateway/joining {"seconds": 600}. Then ask again.',
+    mqtt: "none",
+  },
   "read-only": {
     status: 403,
     title: "The property is read-only",

@@ -14,6 +14,7 @@ import { startHttp, type HttpServer } from "./http/server.ts";
 import { ActionDeadlines } from "./interactions/action-deadlines.ts";
 import { CredentialDeadlines } from "./interactions/credential-deadlines.ts";
 import type { InteractionDeps } from "./interactions/deps.ts";
+import { Joining } from "./interactions/joining.ts";
 import { termsOf, type FileUplinks } from "./interactions/kept-uplinks.ts";
 import { adoptFileUplinks, type UplinkDeps } from "./interactions/uplinks.ts";
 import type { Log } from "./log.ts";
@@ -91,8 +92,6 @@ async function startOn(
   store: Store,
   fileUplinks: FileUplinks,
 ): Promise<Gateway> {
-  // From here on the time is the store's, which never goes back.
-  const { clock } = store;
   // The edges are made after what they serve: what is called before they are there goes nowhere.
   const late: { mqtt?: MqttBroker; showClaim?: () => void } = {};
   const interactions = interactionsOf(config, deps, store, late);
@@ -103,12 +102,10 @@ async function startOn(
   const ofUplinks: UplinkDeps = { ...interactions, fileUplinks, ...uplinks.calls };
   adoptFileUplinks(ofUplinks);
   const deadlines = new ActionDeadlines(interactions, () => late.mqtt?.deliverWaiting());
-  const loginFailures = makeLoginFailures(config, clock);
-  const refusals = makeRefusalLog(store);
+  const entrance = entranceOf(config, interactions);
   const mqtt = await openMqtt(interactions, {
     refusedFilters: config.mqtt.refused_filters,
-    loginFailures,
-    refusals,
+    ...entrance,
     isClaimed: () => claim.isClaimed,
     deliverability: ({ thing, name, moment }) => deadlines.deliverability(thing, name, moment),
     onFatal: deps.onFatal,
@@ -136,7 +133,7 @@ async function startOn(
       claimPlaces: () => claimPlaces(config.http.host, http?.ports.plain),
     };
     http = await startHttp(
-      { ...ofUplinks, ...shown, loginFailures, refusals, isReady: () => state.isReady },
+      { ...ofUplinks, ...shown, ...entrance, isReady: () => state.isReady },
       httpEndpoints(config, deps),
     );
     late.showClaim = () => deps.showClaim?.(noticeOf(claim, shown.claimPlaces()));
@@ -195,6 +192,7 @@ function interactionsOf(
 ): InteractionDeps {
   return {
     store,
+    // From here on the time is the store's, which never goes back.
     clock: store.clock,
     random,
     limits: config.limits,
@@ -208,6 +206,15 @@ function interactionsOf(
 
 function fileUplinksOf({ uplink }: Config): FileUplinks {
   return new Map(uplink.map(({ name, settings }) => [name, settings]));
+}
+
+/** Who comes in, and who does not: the same for both protocols. */
+function entranceOf(config: Config, interactions: InteractionDeps) {
+  return {
+    loginFailures: makeLoginFailures(config, interactions.clock),
+    refusals: makeRefusalLog(interactions.store),
+    joining: new Joining(interactions),
+  };
 }
 
 function makeLoginFailures({ limits }: Config, clock: Clock): AddressRate {

@@ -1,4 +1,5 @@
 import { ACCESS_LIMITS } from "./access-limits.ts";
+import { JOIN_LIMITS } from "./join-limits.ts";
 import { TLS_LIMITS } from "./tls-limits.ts";
 import { UPLINK_LIMITS } from "./uplink-limits.ts";
 
@@ -172,6 +173,7 @@ export const FIXED_LIMITS = {
   faultsMax: 100,
 
   ...ACCESS_LIMITS,
+  ...JOIN_LIMITS,
 
   // MQTT connections.
 

@@ -18,7 +18,8 @@ const SOURCES = readdirSync("src", { recursive: true, encoding: "utf8" })
   .map((path) => ({ path, text: readFileSync(path, "utf8") }));
 
 /** The files in which bounds stand. */
-const isOfLimits = (path: string): boolean => /^src\/((uplink|tls|access)-)?limits\.ts$/.test(path);
+const isOfLimits = (path: string): boolean =>
+  /^src\/((uplink|tls|access|join)-)?limits\.ts$/.test(path);
 
 /** As TOML: thousands are set apart from 10,000 on. */
 function literal(value: number): string {

@@ -5,6 +5,7 @@ import type { ThingRequest } from "../interactions/authorise.ts";
 import type { Claim } from "../interactions/claim.ts";
 import type { DeviceConnections } from "../interactions/device-connection.ts";
 import type { RefusalLog } from "../refusal-log.ts";
+import type { Joining } from "../interactions/joining.ts";
 import type { UplinkDeps } from "../interactions/uplinks.ts";
 import type { AuditRecord } from "../store/audit.ts";
 import type { Principal, Scope } from "../thing/access.ts";
@@ -20,6 +21,8 @@ export type HttpDeps = UplinkDeps & {
   readonly describeGateway: () => JsonObject;
   readonly isReady: () => boolean;
   readonly deviceConnections: Pick<DeviceConnections, "of">;
+  /** Who waits to be let in. */
+  readonly joining: Joining;
   /** The names browsers may come by, in lower case; addresses and localhost need no name. */
   readonly hostNames: ReadonlySet<string>;
   /** Whose the box is. */

@@ -9,6 +9,8 @@ import { dataRoutes } from "./data.ts";
 import { eventRoutes } from "./events.ts";
 import { gatewayRoutes } from "./gateway.ts";
 import type { AddressRate } from "../address-rate.ts";
+import { joinRoutes } from "./join.ts";
+import { joiningRoutes } from "./joining.ts";
 import { makeOauthRoutes } from "./oauth2.ts";
 import { problemRoutes } from "./problems.ts";
 import { propertyRoutes } from "./properties.ts";
@@ -34,6 +36,8 @@ export function makeRoutes(failures: AddressRate): readonly Route[] {
     ...accountRoutes,
     ...tokenRoutes,
     ...uplinkRoutes,
+    ...joiningRoutes,
+    ...joinRoutes,
     ...makeOauthRoutes(failures),
     ...makeSessionRoutes(failures),
     ...userRoutes,

@@ -57,18 +57,32 @@ export async function createCredential(
   // Hashing took time: look again, then put without a wait in between.
   authorise();
   const grants = resolveGrants(deps, on, request.resources ?? []);
+  const { account } = on;
+  const credential = newCredential(deps, { account, request, secret: password.hash, grants });
+  deps.store.credentials.put(credential);
+  return { credential, password: password.text };
+}
+
+/**
+ * A credential that can be put in this turn.
+ * @throws GatewayError `limit-reached`, `conflict`: the user is taken.
+ */
+export function newCredential(
+  deps: InteractionDeps,
+  of: Pick<Credential, "account" | "secret" | "grants"> & { readonly request: CredentialRequest },
+): Credential {
   const { credentials, ids } = deps.store;
   if (credentials.count >= deps.limits.credentials) {
     const detail = `there are ${deps.limits.credentials} credentials (limits.credentials)`;
     throw new GatewayError("limit-reached", detail);
   }
-  const { description, enabled, expiresAt, clientId } = request;
-  const credential: Credential = {
+  const { user, description, enabled, expiresAt, clientId } = of.request;
+  return {
     ulid: ids.next(),
-    account: on.account,
-    username: freeUsername(deps, request.user ?? "", undefined),
-    secret: password.hash,
-    grants,
+    account: of.account,
+    username: freeUsername(deps, user ?? "", undefined),
+    secret: of.secret,
+    grants: of.grants,
     enabled: enabled ?? true,
     ...(typeof description === "string" ? { description } : {}),
     ...(typeof expiresAt === "number" ? { expiresAt } : {}),
@@ -76,8 +90,6 @@ export async function createCredential(
     created: deps.clock.wallMs(),
     revision: 1,
   };
-  credentials.put(credential);
-  return { credential, password: password.text };
 }
 
 /**
@@ -188,15 +200,20 @@ function changesBetween(before: Credential, after: Credential): readonly Credent
 }
 
 const USERNAME = /^[A-Za-z0-9._@-]{1,64}$/;
+
+export function isUsername(text: string): boolean {
+  return USERNAME.test(text);
+}
+
 const { passwordBytesMax, clientIdBytesMax, passwordOverlapSMax } = FIXED_LIMITS;
 
 function checkRequest({ user, password, overlapS, clientId }: CredentialRequest): void {
-  if (user !== undefined && user !== "" && !USERNAME.test(user)) {
+  if (user !== undefined && user !== "" && !isUsername(user)) {
     throw new GatewayError("malformed", "user: 1 to 64 letters, digits and . _ @ -", {
       faults: [{ pointer: "/user", detail: "1 to 64 letters, digits and . _ @ -" }],
     });
   }
-  if (password !== undefined && !isPassword(password)) {
+  if (password !== undefined && !isChosenPassword(password)) {
     const detail = `at most ${passwordBytesMax} bytes and no NUL`;
     throw new GatewayError("malformed", `password: ${detail}`, {
       faults: [{ pointer: "/password", detail }],
@@ -221,7 +238,8 @@ function isClientId(text: string): boolean {
   return isText && Buffer.byteLength(text) <= clientIdBytesMax;
 }
 
-function isPassword(text: string): boolean {
+/** Whether it can be the password of a credential; empty ones are generated. */
+export function isChosenPassword(text: string): boolean {
   return Buffer.byteLength(text) <= passwordBytesMax && !text.includes("\0") && text.isWellFormed();
 }
 

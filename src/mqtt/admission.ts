@@ -2,6 +2,7 @@ import { GatewayError } from "../errors.ts";
 import { authenticateCredential, whyNot } from "../interactions/authentication.ts";
 import { principalOf, type Authenticated } from "../interactions/authentication.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
+import type { Stranger } from "../interactions/join-requests.ts";
 import type { ConnackCode } from "./answers.ts";
 import type { LoginTurns } from "../login-turns.ts";
 import type { ConnectFrame } from "./frame-kinds.ts";
@@ -27,6 +28,8 @@ type AdmissionDeps = {
   readonly logins: LoginTurns;
   /** Is the box somebody's? */
   readonly isClaimed: () => boolean;
+  /** Tells of a client that nobody knows: it may be one that wants to join. Never fails. */
+  readonly onStranger?: (stranger: Stranger) => void;
 };
 
 /**
@@ -46,17 +49,21 @@ export async function admit(
   if ((await deps.logins.enter(address)) > 0) {
     return refused(3, "too-many-failures", "too many failed log-ins from this address");
   }
+  const stranger = { clientId: connect.clientId, user: username, password, address };
   let as: Authenticated | undefined;
   try {
     const given = password.toString("utf8");
     as = await authenticateCredential(deps.interactions, username, given, address);
   } catch (error) {
     if (!(error instanceof GatewayError) || error.code !== "rate-limited") throw error;
+    // Also who has tried for long, before somebody thought of letting it in.
+    deps.onStranger?.(stranger);
     return refused(3, "too-many-failures", error.message);
   } finally {
     deps.logins.leave(address, { isRight: as !== undefined });
   }
   if (as === undefined) {
+    deps.onStranger?.(stranger);
     return refused(4, whyNot(deps.interactions, username), "unknown user or wrong password");
   }
   return recheck(deps, connect, as);

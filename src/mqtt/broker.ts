@@ -5,6 +5,7 @@ import type { Deliverability } from "../interactions/action-deadlines.ts";
 import { principalOf, validSecrets } from "../interactions/authentication.ts";
 import type { CredentialChange, InteractionDeps } from "../interactions/deps.ts";
 import type { DeviceConnections } from "../interactions/device-connection.ts";
+import type { Joining } from "../interactions/joining.ts";
 import type { Publication } from "../interactions/publication.ts";
 import { AddressRate } from "../address-rate.ts";
 import type { Peer } from "../channel.ts";
@@ -37,6 +38,8 @@ export type MqttOptions = {
   readonly refusals: RefusalLog;
   /** Is the box somebody's? Until it is, every CONNECT is refused. */
   readonly isClaimed: () => boolean;
+  /** Is told of clients that nobody knows. */
+  readonly joining?: Pick<Joining, "meet">;
   readonly deliverability: (request: RequestReference) => Deliverability;
   readonly onFatal: (error: unknown) => void;
 };
@@ -248,6 +251,7 @@ export class MqttBroker {
       ),
       onRefused: (refusal) => this.#options.refusals.note(refusal),
       isClaimed: this.#options.isClaimed,
+      onStranger: (stranger) => this.#options.joining?.meet(stranger),
       onOpen: (gate) => {
         this.#byClientId.get(gate.clientId)?.close("its client id connected again");
         this.#byClientId.set(gate.clientId, gate);

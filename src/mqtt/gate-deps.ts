@@ -1,5 +1,6 @@
 import type { LoginTurns } from "../login-turns.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
+import type { Stranger } from "../interactions/join-requests.ts";
 import type { Log } from "../log.ts";
 import type { Refusal } from "../refusal-log.ts";
 import type { Gate } from "./gate.ts";
@@ -21,6 +22,8 @@ export type GateDeps = {
   /** Gives the connection to aedes. */
   readonly handle: (gate: Gate) => void;
   readonly logins: LoginTurns;
+  /** Nobody knows it: it may be one that wants to join. */
+  readonly onStranger: (stranger: Stranger) => void;
   /** It is not let in, or not any further: for the log of refusals. */
   readonly onRefused: (refusal: Refusal) => void;
   /** Is the box somebody's? */

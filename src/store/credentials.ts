@@ -26,6 +26,8 @@ export type Credential = {
   readonly expiresAt?: number;
   /** The only client id it may connect with. */
   readonly clientId?: string;
+  /** The device's own key, by which it gets a new password: as `readPublicKey` has it. Unique on the box. */
+  readonly publicKey?: string;
   readonly created: number;
   /** Counts up with each change: the ETag. */
   readonly revision: number;
@@ -66,6 +68,7 @@ const rowSchema = z.object({
   description: z.string().exactOptional(),
   expiresAt: z.number().exactOptional(),
   clientId: z.string().exactOptional(),
+  publicKey: z.string().exactOptional(),
   created: z.number(),
   revision: z.number(),
 });
@@ -75,6 +78,7 @@ export class Credentials {
   readonly #commit: Commit;
   readonly #byUlid = new Map<string, Credential>();
   readonly #byUsername = new Map<string, Credential>();
+  readonly #byPublicKey = new Map<string, Credential>();
   readonly #withDeadline = new Map<string, Credential>();
 
   constructor(commit: Commit) {
@@ -98,6 +102,10 @@ export class Credentials {
 
   byUsername(username: string): Credential | undefined {
     return this.#byUsername.get(username);
+  }
+
+  byPublicKey(publicKey: string): Credential | undefined {
+    return this.#byPublicKey.get(publicKey);
   }
 
   /** By ULID, and so by the time they were made. */
@@ -128,11 +136,13 @@ export class Credentials {
     this.#byUlid.delete(credential.ulid);
     this.#withDeadline.delete(credential.ulid);
     this.#byUsername.delete(credential.username);
+    if (credential.publicKey !== undefined) this.#byPublicKey.delete(credential.publicKey);
   }
 
   #remember(credential: Credential): void {
     this.#byUlid.set(credential.ulid, credential);
     this.#byUsername.set(credential.username, credential);
+    if (credential.publicKey !== undefined) this.#byPublicKey.set(credential.publicKey, credential);
     const hasDeadline = credential.expiresAt !== undefined || credential.previous !== undefined;
     if (hasDeadline) this.#withDeadline.set(credential.ulid, credential);
     else this.#withDeadline.delete(credential.ulid);

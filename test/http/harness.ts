@@ -8,6 +8,7 @@ import { makeRefusalLog } from "../../src/gateway-refusals.ts";
 import { startHttp, type HttpDeps } from "../../src/http/server.ts";
 import { Claim } from "../../src/interactions/claim.ts";
 import type { CredentialChange, InteractionDeps } from "../../src/interactions/deps.ts";
+import { Joining } from "../../src/interactions/joining.ts";
 import { putAccount } from "../../src/interactions/accounts.ts";
 import type { Publication } from "../../src/interactions/publication.ts";
 import { createToken } from "../../src/interactions/tokens.ts";
@@ -152,6 +153,7 @@ export async function startGateway(
   );
   const deps: HttpDeps = {
     ...interactions,
+    joining: new Joining(interactions),
     fileUplinks: new Map(),
     uplinkChanged: () => undefined,
     uplinkLine: () => undefined,
