@@ -115,6 +115,13 @@ export class Backlog {
     return this.#lost.length > 0;
   }
 
+  /** Nothing older waits to be read, where there is more than what is new; `Infinity`: there is not. */
+  get oldestUnread(): number {
+    if (this.hasSnapshot) return 0;
+    const [first] = this.#parts;
+    return first === undefined || this.#parts.length === 1 ? Infinity : first.after + 1;
+  }
+
   get isSnapshotDone(): boolean {
     return this.#snapshots.every(({ carried }) => carried !== undefined);
   }

@@ -57,7 +57,9 @@ export type Owed = {
   /** When it was true: ms since the epoch. */
   readonly at: number;
   readonly item: OwedItem;
-  /** It was there before the line was. */
+  /** It was not there before the line was. */
+  readonly isNew: boolean;
+  /** It is not new, and not of the newer of two streams either. */
   readonly isBacklog: boolean;
   /** It still is so: the present value, the present description. A retained copy of it is right. */
   readonly isPresent: boolean;

@@ -22,6 +22,8 @@ type PagerParts = {
   readonly next: number;
 };
 
+const NONE: ReadonlySet<Page> = new Set();
+
 /** So many items have numbers before they are asked for. */
 const AHEAD = FIXED_LIMITS.outboxPageItemsMax / 2;
 
@@ -66,10 +68,15 @@ export class OutboxPager {
     return items;
   }
 
-  /** There is a new line: everything that is not acknowledged waits again. */
-  rewind(): void {
+  /**
+   * There is a new line: everything that is not acknowledged waits again. Beside a newer stream, what
+   * was ahead of older changes goes on in it, so that each of the two keeps its order.
+   */
+  rewind(isLiveFirst: boolean): void {
     this.#line += 1;
-    this.#queues.restart(this.#parts.pages.pages);
+    const { backlog, pages } = this.#parts;
+    const live = isLiveFirst ? pages.aheadOf(backlog.oldestUnread) : NONE;
+    this.#queues.restart(pages.pages, live);
     this.bell.reset();
   }
 
@@ -108,7 +115,7 @@ export class OutboxPager {
   }
 
   close(): void {
-    this.#queues.restart([]);
+    this.#queues.restart([], NONE);
   }
 
   /** Makes sure that something can be taken, if anything is owed. */

@@ -136,6 +136,18 @@ export class OutboxPages {
     return unread;
   }
 
+  /** Pages with changes that are newer than some that have later numbers, or none yet: from `unread` on. */
+  aheadOf(unread: number): ReadonlySet<Page> {
+    const ahead = new Set<Page>();
+    let oldest = unread;
+    for (const page of [...this.#pages.values()].reverse()) {
+      const sequence = sequenceOf(page);
+      if (sequence > oldest) ahead.add(page);
+      else oldest = sequence;
+    }
+    return ahead;
+  }
+
   countOf(isLive: boolean): number {
     let count = 0;
     for (const page of this.#pages.values()) if (page.isLive === isLive) count += 1;
@@ -258,6 +270,15 @@ export class OutboxPages {
       if (typeof item.ref === "string") this.#byKey.set(item.ref, item);
     }
   }
+}
+
+/** Of its first change; what a snapshot has is older than all of them. */
+function sequenceOf({ items }: Page): number {
+  for (const { ref } of items) {
+    if (typeof ref === "string") return sequenceOfChangeKey(ref);
+    if (!("gap" in ref)) return 0;
+  }
+  return 0;
 }
 
 function makeItem(

@@ -52,12 +52,12 @@ export class OutboxQueues {
     this.add(live);
   }
 
-  /** Everything that is not acknowledged waits again. */
-  restart(pages: Iterable<Page>): void {
+  /** Everything that is not acknowledged waits again; `live`: what goes on with the newer stream. */
+  restart(pages: Iterable<Page>, live: ReadonlySet<Page>): void {
     this.#live = [];
     this.#others = [];
     for (const page of pages) {
-      page.isLive = false;
+      page.isLive = live.has(page);
       for (const item of page.items) item.isQueued = false;
       if (page.isSettled) this.add(page.items);
     }

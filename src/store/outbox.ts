@@ -128,7 +128,7 @@ export class Outbox {
     this.#rates.turn();
     this.#backlogThrough = this.#deps.changes.sequence;
     if (this.#terms.order === "live-first") this.#backlog.split(this.#backlogThrough);
-    this.#pager.rewind();
+    this.#pager.rewind(this.#terms.order === "live-first");
     this.#lateWrite.request();
   }
 
@@ -272,11 +272,12 @@ export class Outbox {
     };
   }
 
-  #owed({ seq, content }: PageItem): readonly Owed[] {
+  #owed({ seq, content, page }: PageItem): readonly Owed[] {
     if (content === undefined) return [];
     const { id, at, item, bytes, sequence } = content;
-    const isBacklog = sequence <= this.#backlogThrough;
-    return [{ seq, id, at, item, bytes, isBacklog, isPresent: isPresent(this.#deps, item) }];
+    const isNew = sequence > this.#backlogThrough;
+    const marks = { isNew, isBacklog: !isNew && !page.isLive };
+    return [{ seq, id, at, item, bytes, ...marks, isPresent: isPresent(this.#deps, item) }];
   }
 
   /** Drops what the bounds have no room for. */

@@ -52,8 +52,8 @@ type Target = { readonly deps: ShapeDeps; readonly named: NamedThing; readonly r
  * In order the last one retained is the present one. Beside a live stream the backlog comes late: of
  * it only what still is so is retained, else a value of long ago would stand for today's.
  */
-function isRetained({ settings }: ShapeDeps, { isBacklog, isPresent }: Owed): boolean {
-  return settings.order === "strict" || !isBacklog || isPresent;
+function isRetained({ settings }: ShapeDeps, { isNew, isPresent }: Owed): boolean {
+  return settings.order === "strict" || isNew || isPresent;
 }
 
 function changeDrafts(to: Target, change: RecordedChange, thing: Thing | undefined): Drafted {

@@ -7,7 +7,7 @@ import type { OutboxRule, OutboxTerms } from "../../src/store/outbox-terms.ts";
 import type { HistoryBounds } from "../../src/store/retention.ts";
 import type { Thing } from "../../src/thing/thing.ts";
 import { Account, assertEmpty } from "./outbox-account.ts";
-import { bound, drain, openSite, type Site } from "./outbox-site.ts";
+import { bound, openSite, type Site } from "./outbox-site.ts";
 
 const SEED = 20261122;
 const RUNS = 30;
@@ -80,6 +80,9 @@ type Run = {
   readonly appended: Map<number, ChangeClass>;
   readonly things: readonly Thing[];
   taken: readonly Owed[];
+  /** By stream, the newest change that the line has got. */
+  readonly newest: Map<OutboxStream, number>;
+  readonly disorder: string[];
 };
 
 async function take(run: Run, most: number): Promise<readonly Owed[]> {
@@ -87,10 +90,29 @@ async function take(run: Run, most: number): Promise<readonly Owed[]> {
   const streams: readonly OutboxStream[] =
     site.terms.order === "strict" ? ["strict"] : ["live", "backlog"];
   const taken: Owed[] = [];
-  for (const stream of streams) taken.push(...(await site.outbox.take(stream, most)));
+  for (const stream of streams) {
+    const some = await site.outbox.take(stream, most);
+    noteOrder(run, stream, some);
+    taken.push(...some);
+  }
   run.account.note(taken);
   run.taken = [...run.taken, ...taken];
   return taken;
+}
+
+/** What a line gets of a stream is in the order of the log. */
+function noteOrder(
+  { site, newest, disorder }: Run,
+  stream: OutboxStream,
+  some: readonly Owed[],
+): void {
+  for (const { id, item } of some) {
+    if (item.kind === "gap") continue;
+    const sequence = site.store.ids.momentOf(id)?.sequence ?? 0;
+    const before = newest.get(stream) ?? 0;
+    if (sequence < before) disorder.push(`${stream}: ${sequence} behind ${before}`);
+    newest.set(stream, sequence);
+  }
 }
 
 async function act(run: Run, now: Step): Promise<void> {
@@ -127,10 +149,12 @@ async function act(run: Run, now: Step): Promise<void> {
     case "rewind":
       site.outbox.rewind();
       run.taken = [];
+      run.newest.clear();
       return;
     case "restart":
       await site.reopen();
       run.taken = [];
+      run.newest.clear();
       return;
     case "look":
       await site.outbox.look();
@@ -163,16 +187,31 @@ async function play(
   const site = await openSite(t, given, FEW);
   const things = Array.from({ length: THINGS }, (_, n) => site.makeThing(`thing-${n}`));
   const appended = new Map<number, ChangeClass>(things.map(({ revision }) => [revision, "thing"]));
-  const run: Run = { site, account: new Account(), appended, things, taken: [] };
+  const run: Run = {
+    site,
+    account: new Account(),
+    appended,
+    things,
+    taken: [],
+    newest: new Map(),
+    disorder: [],
+  };
   for (const now of steps) await act(run, now);
   await site.store.commit.flushed();
   site.outbox.rewind();
-  run.account.note(await drain(site));
+  run.newest.clear();
+  for (;;) {
+    await site.store.commit.flushed();
+    const taken = await take(run, 100);
+    if (taken.length === 0) break;
+    for (const { seq } of taken) site.outbox.acknowledge(seq);
+  }
   const faults = [...run.account.faults(appended, site)];
   const sequences = run.account.sequences(site);
   const isInOrder = sequences.every((sequence, n) => n === 0 || sequences[n - 1]! < sequence);
   const isStrict = given.order === "strict" && given.bounds.property.rule !== "latest-only";
   if (isStrict && !isInOrder) faults.push(`out of order: ${sequences.join(" ")}`);
+  if (given.bounds.property.rule !== "latest-only") faults.push(...run.disorder);
   await assertEmpty(t, site);
   await site.opened.close();
   return faults;

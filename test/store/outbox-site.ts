@@ -1,6 +1,6 @@
 import type { Test } from "tap";
 import type { Log } from "../../src/log.ts";
-import type { Owed } from "../../src/store/outbox-items.ts";
+import type { Owed, OutboxStream } from "../../src/store/outbox-items.ts";
 import {
   DEFAULT_TERMS,
   type OutboxBounds,
@@ -101,11 +101,15 @@ export async function openSite(
 }
 
 /** Takes and acknowledges until nothing is owed. */
-export async function drain(site: Site, most = 100): Promise<readonly Owed[]> {
+export async function drain(
+  site: Site,
+  most = 100,
+  stream: OutboxStream = "strict",
+): Promise<readonly Owed[]> {
   const all: Owed[] = [];
   for (;;) {
     await site.store.commit.flushed();
-    const some = await site.outbox.take("strict", most);
+    const some = await site.outbox.take(stream, most);
     for (const { seq } of some) site.outbox.acknowledge(seq);
     all.push(...some);
     if (some.length === 0) return all;

@@ -41,6 +41,7 @@ class OwedChanges {
       id: `${thing.account}-${this.#items.length + 1}`,
       at: 0,
       item: { kind: "change", change, thing },
+      isNew: true,
       isBacklog: false,
       isPresent: true,
       bytes: 1,

@@ -132,6 +132,7 @@ export function owedValue(site: DownSite, sequence: number, values: JsonObject):
     id: `id-${sequence}`,
     at: 0,
     item: { kind: "change", change, thing },
+    isNew: true,
     isBacklog: false,
     isPresent: true,
     bytes: 1,

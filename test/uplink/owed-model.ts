@@ -9,7 +9,16 @@ import type { UpMessage } from "../../src/uplink/message.ts";
 export function owedOf(seq: number): Owed {
   const gap = { from: seq, to: seq, class: "event", cause: "deleted", since: 0, until: 0 } as const;
   const item = { kind: "gap", gap } as const;
-  return { seq, id: `id-${seq}`, at: 0, item, isBacklog: false, isPresent: true, bytes: 10 };
+  return {
+    seq,
+    id: `id-${seq}`,
+    at: 0,
+    item,
+    isNew: true,
+    isBacklog: false,
+    isPresent: true,
+    bytes: 10,
+  };
 }
 
 /** An outbox in memory: what is owed by stream, and what it was told. */

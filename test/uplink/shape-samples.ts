@@ -69,5 +69,15 @@ export function changeOf(
 /** Owed as number 5. */
 export function owed(item: OwedItem, given: Partial<Owed> = {}): Owed {
   const id = IDS.ofMoment({ at: AT, sequence: 40 });
-  return { seq: 5, id, at: AT, item, isBacklog: false, isPresent: true, bytes: 1, ...given };
+  return {
+    seq: 5,
+    id,
+    at: AT,
+    item,
+    isNew: true,
+    isBacklog: false,
+    isPresent: true,
+    bytes: 1,
+    ...given,
+  };
 }

@@ -285,9 +285,9 @@ await test("of a backlog beside a live stream only what still is so is retained"
   ];
   for (const [order, isBacklog, isPresent, isRetained] of rows) {
     const name = `${order}, backlog ${isBacklog}, present ${isPresent}`;
-    const said = saidOf({ order }, owed(value, { isBacklog, isPresent }));
+    const said = saidOf({ order }, owed(value, { isBacklog, isNew: !isBacklog, isPresent }));
     t.equal(said[0]?.[2], isRetained ? "retained" : undefined, name);
-    const deleted = saidOf({ order }, owed(deletion, { isBacklog, isPresent }));
+    const deleted = saidOf({ order }, owed(deletion, { isBacklog, isNew: !isBacklog, isPresent }));
     t.equal(deleted.length, isRetained ? 2 : 1, `${name}: what is there now stays`);
     t.equal(deleted[0]?.[2], isRetained ? "retained" : undefined, name);
   }

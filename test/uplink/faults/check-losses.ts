@@ -190,7 +190,7 @@ function isDescription(topic: string): boolean {
 const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /** The sequence that the id of a change holds. */
-function sequenceOf(id: string): number {
+export function sequenceOf(id: string): number {
   return Array.from(id.slice(15, 26)).reduce(
     (sum, digit) => sum * 32 + CROCKFORD.indexOf(digit),
     0,

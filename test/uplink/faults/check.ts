@@ -1,5 +1,5 @@
 import type { RecordedChange } from "../../../src/store/changes.ts";
-import { checkLosses, type Drop } from "./check-losses.ts";
+import { checkLosses, sequenceOf, type Drop } from "./check-losses.ts";
 import type { Write } from "./devices.ts";
 import type { Command, Received } from "./upstream.ts";
 
@@ -34,6 +34,8 @@ export type Evidence = {
   readonly told: ReadonlyMap<number, readonly number[]>;
   /** The loss ledger; absent: nothing may be lost. */
   readonly drops?: readonly Drop[] | undefined;
+  /** What is new goes beside the backlog: each of the two has its order. */
+  readonly isLiveFirst?: boolean;
 };
 
 /** What is wrong when everything has had its time to arrive. */
@@ -41,7 +43,7 @@ export function checkAll(evidence: Evidence): readonly Fault[] {
   return [
     ...checkWrites(evidence),
     ...checkUp(evidence),
-    ...checkOrder(evidence.received),
+    ...checkOrder(evidence),
     ...checkCommands(evidence),
     ...checkTimes(evidence),
   ];
@@ -49,6 +51,7 @@ export function checkAll(evidence: Evidence): readonly Fault[] {
 
 function checkUp(evidence: Evidence): readonly Fault[] {
   const { changes, things, received, drops } = evidence;
+  if (evidence.isLiveFirst === true) return [...checkNumbers(received), ...checkEach(evidence)];
   if (drops === undefined) return [...checkNumbers(received), ...checkComplete(evidence)];
   const says = (change: RecordedChange): string => {
     return `${things.get(change.thing)} ${sayingOf(change)}`;
@@ -116,19 +119,21 @@ function checkNumbers(received: readonly Received[]): Fault[] {
   return faults;
 }
 
-function checkOrder(received: readonly Received[]): Fault[] {
+function checkOrder({ received, isLiveFirst }: Evidence): Fault[] {
   const faults: Fault[] = [];
   const seen = new Set<string>();
   const newest = new Map<string, number>();
-  for (const { id, seq, topic } of numbered(received)) {
-    if (seen.has(id)) continue;
+  for (const { id, seq, topic, isBacklog } of numbered(received)) {
+    if (seen.has(id) || topic.endsWith("/gaps")) continue;
     seen.add(id);
-    const thing = thingOf(topic);
-    const before = newest.get(thing) ?? 0;
-    if (seq < before) {
-      faults.push({ rule: "order", detail: `${thing}: ${seq} came behind ${before}` });
+    const isBeside = isLiveFirst === true && isBacklog;
+    const stream = `${thingOf(topic)}${isBeside ? ", backlog" : ""}`;
+    const before = newest.get(stream) ?? 0;
+    const place = isLiveFirst === true ? sequenceOf(id) : seq;
+    if (place < before) {
+      faults.push({ rule: "order", detail: `${stream}: ${place} came behind ${before}` });
     }
-    newest.set(thing, Math.max(before, seq));
+    newest.set(stream, Math.max(before, place));
   }
   return faults;
 }
@@ -157,6 +162,29 @@ function checkComplete({ changes, things, received }: Evidence): Fault[] {
   }
   if (came.length === owed.length) return [];
   return [{ rule: "invented", detail: `nothing in the log says ${came[owed.length]}` }];
+}
+
+/** The same by ids, where numbers are given in another order than that of the log. */
+function checkEach({ changes, things, received }: Evidence): Fault[] {
+  const came = new Map<number, string>();
+  for (const { id, topic, payload } of numbered(received)) {
+    const isDescription = /^status\/[^/]+\/things\/[^/]+$/.test(topic);
+    if (!isDescription) came.set(sequenceOf(id), saidBy(topic, payload));
+  }
+  const faults: Fault[] = [];
+  for (const change of changes) {
+    if (change.class === "thing") continue;
+    const wanted = `${things.get(change.thing)} ${sayingOf(change)}`;
+    const said = came.get(change.sequence);
+    came.delete(change.sequence);
+    if (said === wanted) continue;
+    const detail = `change ${change.sequence} is ${wanted}; came ${said ?? "nothing"}`;
+    faults.push({ rule: said === undefined ? "complete" : "invented", detail });
+  }
+  for (const said of came.values()) {
+    faults.push({ rule: "invented", detail: `nothing in the log says ${said}` });
+  }
+  return faults;
 }
 
 function sayingOf(change: RecordedChange): string {

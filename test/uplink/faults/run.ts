@@ -22,6 +22,8 @@ export type RunOptions = {
   readonly lifeMsMax: number;
   /** Bounds of the outbox that lines as bad as these go over; without: nothing may be lost. */
   readonly isSmall?: boolean;
+  /** What is new goes beside the backlog. */
+  readonly isLiveFirst?: boolean;
   /** More for the daemon's environment. */
   readonly env?: NodeJS.ProcessEnv;
 };
@@ -84,6 +86,7 @@ class Run {
   #kills = 0;
   #drops: readonly Drop[] = [];
   readonly #isSmall: boolean;
+  readonly #isLiveFirst: boolean;
 
   private constructor(
     t: Test,
@@ -104,6 +107,7 @@ class Run {
     this.#upstream = upstream;
     this.#http = httpTo(ports[1], TOKEN);
     this.#isSmall = options.isSmall ?? false;
+    this.#isLiveFirst = options.isLiveFirst ?? false;
     this.#env = {
       SLUICE_STORE__PATH: path,
       SLUICE_MQTT__PORT: String(ports[0]),
@@ -183,6 +187,7 @@ class Run {
       commands: this.#upstream.commands,
       told: this.#actor?.told ?? new Map(),
       drops: this.#isSmall ? this.#drops : undefined,
+      isLiveFirst: this.#isLiveFirst,
     });
     if (goOn && faults.length === 0) await this.#serve();
     return faults;
@@ -227,6 +232,7 @@ class Run {
       url: `mqtt://127.0.0.1:${this.#proxy.port}`,
       retry: { min_s: 0.1, max_s: 0.5 },
       window,
+      order: this.#isLiveFirst ? "live-first" : "strict",
       ...(this.#isSmall ? { bounds: SMALL_BOUNDS } : {}),
     });
   }

@@ -8,6 +8,7 @@ export type Received = {
   /** User properties: what a message says of itself. */
   readonly id: string;
   readonly seq: number;
+  readonly isBacklog: boolean;
 };
 
 /** Something an application upstream asked for; `k` is its own. */
@@ -38,7 +39,8 @@ export class Upstream {
     client.on("message", (topic, payload, { properties }) => {
       const said = properties?.userProperties ?? {};
       const id = String(said["id"] ?? "");
-      this.received.push({ topic, payload: payload.toString(), id, seq: Number(said["seq"] ?? 0) });
+      const [seq, isBacklog] = [Number(said["seq"] ?? 0), said["backlog"] === "true"];
+      this.received.push({ topic, payload: payload.toString(), id, seq, isBacklog });
     });
   }
 
