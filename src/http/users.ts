@@ -70,11 +70,7 @@ async function putUser(call: AuthorisedCall): Promise<Answer> {
     const made = await users.createUser(call.deps, { name, ...body, password: body.password });
     return shown(made, 201);
   }
-  if (body.password !== undefined) {
-    await users.setUserPassword(call.deps, name, body.password);
-  }
-  const present = users.requireUser(call.deps, name);
-  return shown(users.setUserRole(call.deps, present, body.role), 200);
+  return shown(await users.changeUser(call.deps, name, body), 200);
 }
 
 function removeUser(call: AuthorisedCall): Answer {

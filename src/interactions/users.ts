@@ -64,24 +64,29 @@ export async function setUserPassword(
   name: string,
   password: string,
 ): Promise<User> {
-  requireUser(deps, name);
-  requireStrong(password, [name]);
-  const phc = await hashPassword(password, deps.random);
-  const user = requireUser(deps, name);
-  deps.loginNames.forget(name);
-  endSessionsOf(deps, name);
-  return putUser(deps, { ...user, phc });
+  return changeUser(deps, name, { password });
 }
 
 /**
- * Gives a person another role; his sessions end. The caller has authorised it.
- * @throws GatewayError `conflict`: nobody would be left who may manage the box.
+ * Gives a person another role or password, or both, or neither of them; his sessions end. The caller has
+ * authorised it.
+ * @throws GatewayError `not-found`, `weak-password`, `conflict`: nobody would be left who may manage the box.
  */
-export function setUserRole(deps: InteractionDeps, user: User, role: Role): User {
-  if (role === user.role) return user;
-  requireOtherAdmin(deps, user);
-  endSessionsOf(deps, user.name);
-  return putUser(deps, { ...user, role });
+export async function changeUser(
+  deps: InteractionDeps,
+  name: string,
+  { role, password }: { readonly role?: Role; readonly password?: string | undefined },
+): Promise<User> {
+  requireUser(deps, name);
+  if (password !== undefined) requireStrong(password, [name]);
+  const phc = password === undefined ? undefined : await hashPassword(password, deps.random);
+  const user = requireUser(deps, name);
+  const isOtherRole = role !== undefined && role !== user.role;
+  if (isOtherRole) requireOtherAdmin(deps, user);
+  if (phc === undefined && !isOtherRole) return user;
+  if (phc !== undefined) deps.loginNames.forget(name);
+  endSessionsOf(deps, name);
+  return putUser(deps, { ...user, role: role ?? user.role, phc: phc ?? user.phc });
 }
 
 /**

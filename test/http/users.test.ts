@@ -131,10 +131,13 @@ await test("a person changes his own password with the present one, and the old 
 });
 
 await test("the last admin stays one", async (t) => {
-  const { call } = await startSite(t);
+  const { as, call } = await startSite(t);
   const demoted = { json: { role: "viewer" } };
   t.equal((await call("DELETE", "/gateway/users/admin")).json.code, "conflict");
   t.equal((await call("PUT", "/gateway/users/admin", demoted)).json.code, "conflict");
+  const both = { json: { role: "viewer", password: OTHER } };
+  t.equal((await call("PUT", "/gateway/users/admin", both)).json.code, "conflict");
+  t.equal((await as("admin", "GET", "/gateway")).status, 200, "a refused change changes no part");
   await call("PUT", "/gateway/users/second", { json: { role: "admin", password: PASSWORD } });
   t.equal((await call("PUT", "/gateway/users/admin", demoted)).status, 200);
   t.equal((await call("DELETE", "/gateway/users/second")).json.code, "conflict");
