@@ -140,6 +140,12 @@ export const LIMITS = {
     why: "action requests of one Thing that have not finished",
   },
   credentials: { default: 20_000, min: 1, max: 1_000_000, why: "MQTT credentials in all" },
+  certificates: {
+    default: 20_000,
+    min: 1,
+    max: 1_000_000,
+    why: "client certificates in all, revoked ones included; as many as credentials",
+  },
   tokens: { default: 10_000, min: 10, max: 1_000_000, why: "bearer tokens and clients in all" },
 } as const satisfies Record<string, LimitRow>;
 
@@ -344,6 +350,7 @@ export function defaultLimits(given: Partial<Limits> = {}): Limits {
     value_bytes: LIMITS.value_bytes.default,
     pending_actions_per_thing: LIMITS.pending_actions_per_thing.default,
     credentials: LIMITS.credentials.default,
+    certificates: LIMITS.certificates.default,
     tokens: LIMITS.tokens.default,
     ...given,
   };

@@ -83,6 +83,10 @@ export const REFUSAL_CAUSES = {
     title: "A certificate has expired, or is not valid yet",
     remedy: "Look at the clock of the device first; then renew the certificate.",
   },
+  "other-user": {
+    title: "The user is another than that of the client's certificate",
+    remedy: "Leave user and password out, or give the device the certificate of this user.",
+  },
   "revoked-certificate": {
     title: "The client's certificate was revoked",
     remedy: "Let the gateway sign a new one, if the device is to be let in again.",

@@ -1,6 +1,13 @@
+import type { X509Certificate } from "node:crypto";
 import type { Peer } from "../channel.ts";
 import { GatewayError } from "../errors.ts";
-import { authenticateBasic, authenticateToken, whyNot } from "../interactions/authentication.ts";
+import {
+  authenticateBasic,
+  authenticateToken,
+  principalOf,
+  whyNot,
+} from "../interactions/authentication.ts";
+import { certificateLogin, type CertificateLogin } from "../interactions/certificate-login.ts";
 import { SCOPES, type Principal } from "../thing/access.ts";
 import { principalOfUser } from "../interactions/users.ts";
 import type { Call, HttpDeps } from "./call.ts";
@@ -16,8 +23,8 @@ export const LOCAL_ADMIN: Principal = {
 };
 
 /**
- * Who asks, as the header Authorization says; loopback is no substitute for it. Through the Unix socket
- * it may be left out.
+ * Who asks, as the header Authorization says, or without one the certificate of the client; loopback
+ * is no substitute for either. Through the Unix socket both may be left out.
  */
 export type Authenticator = (
   authorization: string | undefined,
@@ -33,11 +40,12 @@ type AuthenticatedCall = Peer & Pick<Call, "deps" | "header" | "method">;
  */
 export function makeAuthenticator(deps: HttpDeps, failures: AddressRate): Authenticator {
   return (authorization, call): Principal | Promise<Principal> => {
-    const { address, channel } = call;
+    const { address, channel, certificate } = call;
     if (authorization === undefined) {
       if (channel.kind === "local") return LOCAL_ADMIN;
       const person = fromCookie(call);
       if (person !== undefined) return person;
+      if (certificate !== undefined) return fromCertificate(deps, certificate);
       const refusal = { cause: "no-credentials" } as const;
       throw new GatewayError("unauthorized", "there is no Authorization header", { refusal });
     }
@@ -66,6 +74,28 @@ function fromCookie(call: AuthenticatedCall): Principal | undefined {
   const session = sessionOfCookie(call);
   const user = session === undefined ? undefined : call.deps.store.users.get(session.user);
   return user === undefined ? undefined : principalOfUser(user);
+}
+
+/** Nothing is guessed here: a wrong one takes no failure from its address. */
+function fromCertificate(deps: HttpDeps, shown: X509Certificate): Principal {
+  const login = certificateLogin(deps, shown);
+  if (login.kind === "good") return principalOf(login.credential);
+  throw certificateRefusal(login);
+}
+
+/** Of a certificate that is not good for what is asked. */
+export function certificateRefusal(
+  login: Exclude<CertificateLogin, { readonly kind: "good" }>,
+): GatewayError {
+  if (login.kind === "expired") {
+    const { certificate, credential } = login;
+    const detail = `the certificate ${certificate.serial} has expired: it is good for its renewal only`;
+    const refusal = { cause: "expired-certificate", user: credential.username } as const;
+    return new GatewayError("unauthorized", detail, { refusal });
+  }
+  const { cause, detail } = login;
+  const said = `the client's certificate is not taken: ${detail}`;
+  return new GatewayError("unauthorized", said, { refusal: { cause } });
 }
 
 async function fromBasic(

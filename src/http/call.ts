@@ -1,3 +1,4 @@
+import type { X509Certificate } from "node:crypto";
 import type { AddressRate } from "../address-rate.ts";
 import { strict as assert } from "node:assert";
 import type { Channel } from "../channel.ts";
@@ -60,6 +61,8 @@ export type Call = {
   /** IP address of the peer; `local` over the Unix socket. */
   readonly address: string;
   readonly channel: Channel;
+  /** As `Peer` has it: nothing of it is checked but that the client has its key. */
+  readonly certificate?: X509Certificate | undefined;
   /** Of the local end of the connection, as the client addressed it: for absolute URIs. */
   readonly host: string;
   readonly header: (name: string) => string | undefined;

@@ -24,6 +24,7 @@ export function makeCall(deps: HttpDeps, context: Koa.Context & Params, peer: Pe
     preconditions: readPreconditions(header),
     address: peer.address,
     channel: peer.channel,
+    certificate: peer.certificate,
     host: hostOf(context),
     header,
     preferred: (mediaTypes) => {

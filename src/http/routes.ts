@@ -2,10 +2,12 @@ import { accountRoutes } from "./accounts.ts";
 import { actionRoutes } from "./actions.ts";
 import { auditRoutes } from "./audit.ts";
 import type { Route } from "./call.ts";
+import { certificateRoutes } from "./certificates.ts";
 import { claimRoutes } from "./claim.ts";
 import { clientRoutes } from "./clients.ts";
 import { credentialRoutes } from "./credentials.ts";
 import { dataRoutes } from "./data.ts";
+import { estRoutes } from "./est.ts";
 import { eventRoutes } from "./events.ts";
 import { gatewayRoutes } from "./gateway.ts";
 import type { AddressRate } from "../address-rate.ts";
@@ -32,6 +34,8 @@ export function makeRoutes(failures: AddressRate): readonly Route[] {
     ...propertyHistoryRoutes,
     ...thingRoutes,
     ...credentialRoutes,
+    ...certificateRoutes,
+    ...estRoutes,
     ...clientRoutes,
     ...accountRoutes,
     ...tokenRoutes,

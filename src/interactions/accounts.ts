@@ -1,6 +1,7 @@
 import { GatewayError } from "../errors.ts";
 import type { Account } from "../store/accounts.ts";
 import { isAccountName } from "../thing/thing.ts";
+import { eraseCredential } from "./credentials.ts";
 import type { InteractionDeps } from "./deps.ts";
 import { eraseThing } from "./provisioning.ts";
 
@@ -62,10 +63,7 @@ export function deleteAccount(
         `${clients.length} clients and ${tokens.length} tokens`,
     );
   }
-  for (const credential of credentials) {
-    store.credentials.delete(credential);
-    deps.credentialChanged(credential.ulid, "revoked");
-  }
+  for (const credential of credentials) eraseCredential(deps, credential);
   for (const thing of things) eraseThing(deps, thing);
   for (const client of clients) store.clients.delete(client);
   for (const token of tokens) store.tokens.delete(token);

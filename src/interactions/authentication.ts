@@ -46,11 +46,13 @@ export async function authenticateBasic(
   return found === undefined ? undefined : principalOf(found.credential);
 }
 
-/** Which of a credential's passwords was given. */
+/** Whose it is, and by what: a password, a certificate, or both. */
 export type Authenticated = {
   readonly credential: Credential;
   /** The hash that matched: tells connections of an old password from those of the present one. */
-  readonly secret: SecretHash;
+  readonly secret?: SecretHash;
+  /** Serial of the certificate that was shown and is good. */
+  readonly certificate?: string;
 };
 
 /**

@@ -1,6 +1,7 @@
 import { isOver, type CancelTimer } from "../clock.ts";
 import { isUsable } from "./authentication.ts";
 import { OF_GATEWAY } from "../store/audit.ts";
+import type { Certificate } from "../store/certificates.ts";
 import type { Credential } from "../store/credentials.ts";
 import type { InteractionDeps } from "./deps.ts";
 
@@ -8,7 +9,7 @@ import type { InteractionDeps } from "./deps.ts";
 const LOOK_EVERY_MS = 500;
 
 /**
- * Ends connections when their credential expires, and those of an old password when its overlap
+ * Ends connections when their credential or certificate expires, and those of an old password when its overlap
  * ends; and lets the store note that so much time has passed, so that nothing that has expired is
  * good again after a restart.
  */
@@ -38,9 +39,13 @@ export class CredentialDeadlines {
 
   look(): void {
     const { clock, store, credentialChanged } = this.#deps;
-    if (this.#hasPassed()) {
-      this.#recordExpired();
+    const certificates = store.certificates.takeEnded(clock.wallMs());
+    if (this.#hasPassed(certificates)) {
+      this.#recordExpired(certificates);
       store.clock.note();
+    }
+    for (const certificate of certificates) {
+      credentialChanged(certificate.credential, "certificates");
     }
     const ended = new Set<string>();
     for (const credential of store.credentials.withDeadline()) {
@@ -64,8 +69,13 @@ export class CredentialDeadlines {
   }
 
   /** In the batch that notes the time: no start records it again. */
-  #recordExpired(): void {
+  #recordExpired(certificates: readonly Certificate[]): void {
     const { audit, clock, credentials } = this.#deps.store;
+    for (const { account, credential, serial, notAfter, revoked } of certificates) {
+      if (revoked !== undefined || !clock.isNews(notAfter)) continue;
+      const target = `/${account}/mqtt/${credential}/certificates/${serial}`;
+      audit.record({ ...OF_GATEWAY, action: "certificate.expire", target });
+    }
     for (const credential of credentials.withDeadline()) {
       const { expiresAt } = credential;
       if (expiresAt === undefined || !clock.isNews(expiresAt)) continue;
@@ -74,8 +84,9 @@ export class CredentialDeadlines {
   }
 
   /** A deadline came that the time on disk is not behind yet. */
-  #hasPassed(): boolean {
+  #hasPassed(certificates: readonly Certificate[]): boolean {
     const { clock, tokens, credentials } = this.#deps.store;
+    if (certificates.some(({ notAfter }) => clock.isNews(notAfter))) return true;
     const isNews = ({ expiresAt }: { readonly expiresAt?: number }): boolean =>
       expiresAt !== undefined && clock.isNews(expiresAt);
     return tokens.withDeadline().some(isNews) || credentials.withDeadline().some(isNews);

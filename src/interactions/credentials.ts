@@ -134,8 +134,17 @@ export function deleteCredential(
 ): void {
   const present = findCredential(deps, on);
   on.precondition?.(present);
-  deps.store.credentials.delete(present);
-  deps.credentialChanged(present.ulid, "revoked");
+  eraseCredential(deps, present);
+}
+
+/** With its certificates. The caller has authorised it. */
+export function eraseCredential(deps: InteractionDeps, credential: Credential): void {
+  const { credentials, certificates } = deps.store;
+  credentials.delete(credential);
+  for (const certificate of certificates.ofCredential(credential.ulid)) {
+    certificates.delete(certificate);
+  }
+  deps.credentialChanged(credential.ulid, "revoked");
 }
 
 /** @throws GatewayError `forbidden`, `unknown-account`, `not-found`. */

@@ -3,6 +3,7 @@ import type { Limits } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { LoginNames } from "../login-names.ts";
 import type { Store } from "../store/store.ts";
+import type { Authority } from "../tls/authority.ts";
 import type { Publication } from "./publication.ts";
 
 /** Why sessions of a credential are looked at again. */
@@ -12,7 +13,9 @@ export type CredentialChange =
   /** A new password: connections made with the old one close, sessions stay. */
   | "password"
   /** Other grants: what is no longer covered is neither taken nor forwarded. */
-  | "grants";
+  | "grants"
+  /** A certificate is revoked, gone or expired: connections made with it close, sessions stay. */
+  | "certificates";
 
 /** What every interaction may use. The composition root makes one. */
 export type InteractionDeps = {
@@ -30,6 +33,8 @@ export type InteractionDeps = {
   readonly credentialChanged: (ulid: string, change: CredentialChange) => void;
   /** Failed log-ins by name, over all protocols. */
   readonly loginNames: LoginNames;
+  /** The gateway's own CA; absent while it listens without TLS only. */
+  readonly authority?: Authority;
   /** Whether free topics may be granted: `mqtt.free_topics`. */
   readonly freeTopics: boolean;
 };

@@ -1,6 +1,12 @@
 import { GatewayError } from "../errors.ts";
+import type { Peer } from "../channel.ts";
 import { authenticateCredential, whyNot } from "../interactions/authentication.ts";
 import { principalOf, type Authenticated } from "../interactions/authentication.ts";
+import {
+  certificateLogin,
+  isCertificateGood,
+  type KnownCertificate,
+} from "../interactions/certificate-login.ts";
 import type { InteractionDeps } from "../interactions/deps.ts";
 import type { Stranger } from "../interactions/join-requests.ts";
 import type { ConnackCode } from "./answers.ts";
@@ -39,9 +45,52 @@ type AdmissionDeps = {
 export async function admit(
   deps: AdmissionDeps,
   connect: ConnectFrame,
-  address: string,
+  { address, certificate }: Pick<Peer, "address" | "certificate">,
 ): Promise<Admission> {
   if (!deps.isClaimed()) return unclaimed();
+  const shown = certificate && certificateLogin(deps.interactions, certificate);
+  switch (shown?.kind) {
+    case undefined:
+      break;
+    case "unknown":
+      // It may have been made for another server; only who says nothing else is told of it.
+      if (connect.username === undefined) return refused(5, shown.cause, shown.detail);
+      break;
+    case "refused":
+      return refused(5, shown.cause, shown.detail);
+    case "expired": {
+      const detail = `certificate ${shown.certificate.serial} is good for its renewal only`;
+      return refused(5, "expired-certificate", detail);
+    }
+    case "good":
+      return admitCertified(deps, connect, address, shown);
+  }
+  return admitPassword(deps, connect, address);
+}
+
+/** What else is said has to be right too: the user, and the password of it. */
+async function admitCertified(
+  deps: AdmissionDeps,
+  connect: ConnectFrame,
+  address: string,
+  { certificate, credential }: KnownCertificate,
+): Promise<Admission> {
+  const { username, password } = connect;
+  if (username !== undefined && username !== credential.username) {
+    const detail = `the certificate is that of ${credential.username}`;
+    return refused(4, "other-user", detail);
+  }
+  const by = { certificate: certificate.serial };
+  if (password === undefined) return recheck(deps, connect, { credential, ...by });
+  const admission = await admitPassword(deps, connect, address);
+  return admission.ok ? recheck(deps, connect, { ...admission.as, ...by }) : admission;
+}
+
+async function admitPassword(
+  deps: AdmissionDeps,
+  connect: ConnectFrame,
+  address: string,
+): Promise<Admission> {
   const { username, password } = connect;
   if (username === undefined || password === undefined) {
     return refused(5, "no-credentials", "there is no user, or no password");
@@ -81,6 +130,9 @@ export function recheck(
   if (interactions.store.credentials.get(credential.ulid) !== credential) {
     const cause = whyNot(interactions, credential.username);
     return refused(5, cause, "the credential has just changed");
+  }
+  if (as.certificate !== undefined && !isCertificateGood(interactions, as.certificate)) {
+    return refused(5, "revoked-certificate", "the certificate has just been revoked");
   }
   const bound = credential.clientId;
   if (bound !== undefined && bound !== connect.clientId) {

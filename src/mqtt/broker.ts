@@ -3,6 +3,7 @@ import { Aedes } from "aedes";
 import { writeToStream, type IConnectPacket } from "mqtt-packet";
 import type { Deliverability } from "../interactions/action-deadlines.ts";
 import { principalOf, validSecrets } from "../interactions/authentication.ts";
+import { isCertificateGood } from "../interactions/certificate-login.ts";
 import type { CredentialChange, InteractionDeps } from "../interactions/deps.ts";
 import type { DeviceConnections } from "../interactions/device-connection.ts";
 import type { Joining } from "../interactions/joining.ts";
@@ -130,12 +131,21 @@ export class MqttBroker {
       this.#parts.online.granted(credential);
       return;
     }
+    if (change === "certificates") {
+      const isBad = ({ authenticated }: Gate): boolean => {
+        const serial = authenticated?.certificate;
+        return serial !== undefined && !isCertificateGood(this.#deps, serial);
+      };
+      this.#closeOf(ulid, isBad, "its certificate is not good any more");
+      return;
+    }
     const valid = validSecrets(this.#deps, credential);
     this.#closeOf(
       ulid,
       (gate) => {
         const as = gate.authenticated;
-        if (as === undefined || !valid.includes(as.secret)) return true;
+        if (as === undefined) return true;
+        if (as.secret !== undefined && !valid.includes(as.secret)) return true;
         if (as.credential.username !== credential.username) return true;
         return credential.clientId !== undefined && credential.clientId !== gate.clientId;
       },

@@ -41,6 +41,7 @@ type Answer = { readonly first: AckByte; readonly packetId: number } | (() => vo
 export class Gate extends Duplex {
   readonly address: string;
   readonly channel: Channel;
+  readonly #certificate: Peer["certificate"];
   readonly #socket: Duplex;
   readonly #deps: GateDeps;
   readonly #reader: FrameReader;
@@ -68,6 +69,7 @@ export class Gate extends Duplex {
     this.#deps = deps;
     this.address = peer.address;
     this.channel = peer.channel;
+    this.#certificate = peer.certificate;
     this.#reader = new FrameReader({ packetBytesMax: deps.interactions.limits.packet_bytes });
     const { clock } = deps.interactions;
     this.#outlet = new SocketOutlet(socket, clock, () => this.close("reads too slowly"));
@@ -90,7 +92,7 @@ export class Gate extends Duplex {
     return this.#session;
   }
 
-  /** Whose connection it is, and by which password. */
+  /** Whose connection it is, and by which password or certificate. */
   get authenticated(): Authenticated | undefined {
     return this.#as;
   }
@@ -231,7 +233,8 @@ export class Gate extends Duplex {
     // The chunk it stands in may be used again before the password has been checked.
     const connect = { ...frame, bytes: Buffer.from(frame.bytes) };
     this.#cancelConnectTimer();
-    admit(this.#deps, connect, this.address).then((admission) => {
+    const peer = { address: this.address, certificate: this.#certificate };
+    admit(this.#deps, connect, peer).then((admission) => {
       if (this.#isClosed) return;
       const now = admission.ok ? recheck(this.#deps, connect, admission.as) : admission;
       if (!now.ok) {

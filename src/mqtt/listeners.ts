@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer } from "node:tls";
-import { tcpPeer, type Peer } from "../channel.ts";
+import { tcpPeer, tlsPeer, type Peer } from "../channel.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { secureServer, tlsOptions, type TlsListening } from "../tls/secure-server.ts";
 import type { ReleasePlace } from "./places.ts";
@@ -68,8 +68,7 @@ export class Listeners {
   /** A place is taken before the handshake, which is the dearest part of a connection. */
   #secure(tls: TlsListening): Server {
     const secure = createTlsServer(tlsOptions(tls), (secured) => {
-      const peer = tcpPeer("tls", secured.remoteAddress);
-      this.#deps.serve(secured, peer, () => undefined);
+      this.#deps.serve(secured, tlsPeer(secured), () => undefined);
     });
     const endHandshakes = secureServer(secure, tls);
     const server = createServer(TCP, (socket) => {

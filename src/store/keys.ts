@@ -15,6 +15,7 @@
  * | `x:` | what was deleted and is still to be swept |
  * | `u:` `k:` `l:` | MQTT credentials, tokens, clients |
  * | `w:` `b:` | people, and their sessions in browsers |
+ * | `i:` | client certificates, by serial number |
  * | `p:` | how many changes a page of the log has to hold |
  * | `n:` | what is not there any more: gaps in the log, rows that were set aside |
  * | `g:` | age marks: which sequence was the last at which age of the store |
@@ -80,6 +81,8 @@ export const browserSessionKey = (ulid: string): string => `b:${ulid}`;
 export const nameOfUserKey = (key: string): string => key.slice(2);
 export const tokenKey = (ulid: string): string => `k:${ulid}`;
 export const clientKey = (ulid: string): string => `l:${ulid}`;
+export const certificateKey = (serial: string): string => `i:${serial}`;
+export const serialOfCertificateKey = (key: string): string => key.slice(2);
 export const ageMarkKey = (ageMs: number): string => `g:${digits(ageMs, SEQUENCE_DIGITS)}`;
 
 export const auditKey = (number: number): string => `j:${digits(number, SEQUENCE_DIGITS)}`;
@@ -111,6 +114,7 @@ export const everyRow = {
   user: under("w:"),
   browserSession: under("b:"),
   client: under("l:"),
+  certificate: under("i:"),
   ageMark: under("g:"),
   page: under("p:"),
   gap: under("n:g"),

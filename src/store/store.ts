@@ -6,6 +6,7 @@ import { Accounts } from "./accounts.ts";
 import { ActionRequests } from "./action-requests.ts";
 import { AuditLog, type AuditBounds } from "./audit.ts";
 import { ChangeLog, type LogMark } from "./changes.ts";
+import { Certificates } from "./certificates.ts";
 import { Commit } from "./commit.ts";
 import type { WindowBounds } from "./commit-window.ts";
 import { Credentials } from "./credentials.ts";
@@ -52,6 +53,7 @@ export type Store = {
   readonly deletions: Deletions;
   readonly history: History;
   readonly credentials: Credentials;
+  readonly certificates: Certificates;
   readonly tokens: Tokens;
   readonly clients: Clients;
   readonly users: Users;
@@ -274,6 +276,7 @@ function makeTables(commit: Commit) {
     things: new Things(commit),
     properties: new PropertyStates(commit),
     credentials: new Credentials(commit),
+    certificates: new Certificates(commit),
     tokens: new Tokens(commit),
     clients: new Clients(commit),
     users: new Users(commit),

@@ -16,7 +16,13 @@ export type TlsListening = {
 
 /** For `createServer` of node:tls and node:https. */
 export function tlsOptions({ identity }: TlsListening): TlsOptions {
-  return { ...identity.secureContext, handshakeTimeout: FIXED_LIMITS.tlsHandshakeMsMax };
+  return {
+    ...identity.secureContext,
+    handshakeTimeout: FIXED_LIMITS.tlsHandshakeMsMax,
+    // A client may show a certificate. What it is worth is decided where it logs in, each time anew.
+    requestCert: true,
+    rejectUnauthorized: false,
+  };
 }
 
 /**

@@ -93,6 +93,8 @@ export class ServerIdentity {
     return {
       key: keyPemOf(pair),
       cert: pemOf({ chain }),
+      // Told to clients: whose certificates are asked for. A browser that has none asks nobody.
+      ca: this.authority.pem,
       minVersion: this.#settings.minVersion,
       ciphers: CIPHERS,
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION,

@@ -44,7 +44,8 @@ const logins = new LoginTurns(new AddressRate(0, new ManualClock()), 1);
 /** The CONNACK code. */
 async function codeOf(edge: Edge, change: Partial<ConnectFrame> = {}): Promise<number> {
   const { deps: interactions, sessions } = edge;
-  const admission = await admit({ interactions, sessions, logins, isClaimed }, connect(change), "");
+  const of = { interactions, sessions, logins, isClaimed };
+  const admission = await admit(of, connect(change), { address: "" });
   return admission.ok ? 0 : admission.code;
 }
 
@@ -146,7 +147,8 @@ await test("what changes while a password is checked is seen before the session 
   const edge = await withDevice(t);
   const { deps: interactions, sessions } = edge;
   const { credentials } = interactions.store;
-  const admission = await admit({ interactions, sessions, logins, isClaimed }, connect(), "");
+  const of = { interactions, sessions, logins, isClaimed };
+  const admission = await admit(of, connect(), { address: "" });
   if (!admission.ok) throw new Error("refused");
   const again = () => recheck({ interactions, sessions, isClaimed }, connect(), admission.as);
   t.equal(again().ok, true);
@@ -164,12 +166,13 @@ await test("a box that is nobody's refuses everybody with 5, and checks no passw
   const deps = { interactions, sessions, logins, isClaimed: () => box.isClaimed };
   const { count } = await countStretches(async () => {
     for (const change of [{}, { password: Buffer.from("wrong") }, { username: undefined }]) {
-      t.match(await admit(deps, connect(change), ""), { ok: false, code: 5, reason: /claimed/ });
+      const admission = await admit(deps, connect(change), { address: "" });
+      t.match(admission, { ok: false, code: 5, reason: /claimed/ });
     }
   });
   t.equal(count, 0);
   box.isClaimed = true;
-  const admission = await admit(deps, connect(), "");
+  const admission = await admit(deps, connect(), { address: "" });
   if (!admission.ok) throw new Error(admission.reason);
   box.isClaimed = false;
   t.match(recheck(deps, connect(), admission.as), { ok: false, code: 5 }, "released meanwhile");

@@ -161,6 +161,7 @@ await test("each kind of row is in the range of its kind and in no other", (t) =
     client: keys.clientKey("7ZZZZZZZZZZZZZZZZZZZZZZZZZ"),
     user: keys.userKey("z@z"),
     browserSession: keys.browserSessionKey("7ZZZZZZZZZZZZZZZZZZZZZZZZZ"),
+    certificate: keys.certificateKey("7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"),
     ageMark: keys.ageMarkKey(Number.MAX_SAFE_INTEGER),
     page: keys.pageKey(Number.MAX_SAFE_INTEGER),
     gap: keys.gapKey(2 ** 30 - 1),
