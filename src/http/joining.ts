@@ -1,9 +1,9 @@
 import { z } from "zod";
-import { GatewayError } from "../errors.ts";
 import { authoriseInAccount, authoriseInGateway, forbidden } from "../interactions/authorise.ts";
-import { approveJoin, maySeeRequest, refuseJoin } from "../interactions/join-approval.ts";
+import { approveJoin, refuseJoin } from "../interactions/join-approval.ts";
 import type { JoinRequest } from "../interactions/join-requests.ts";
 import { FIXED_LIMITS } from "../limits.ts";
+import { mayInGateway } from "../thing/access.ts";
 import { isJsonObject, type JsonObject } from "../thing/json.ts";
 import { formatTime } from "../thing/time.ts";
 import { jsonBody, optionalJsonBody, parseBody } from "./body.ts";
@@ -46,6 +46,10 @@ const opening = z.strictObject({
 });
 
 function getWindow(call: AuthorisedCall): Answer {
+  const { principal } = call;
+  if (!READ.some((scope) => mayInGateway(principal, scope))) {
+    throw forbidden(principal, `${READ.join(" or ")} on the gateway`);
+  }
   return { status: 200, body: windowObject(call) };
 }
 
@@ -77,9 +81,8 @@ function windowObject({ deps }: AuthorisedCall): JsonObject {
 }
 
 function listRequests(call: AuthorisedCall): Answer {
-  if (call.principal.kind !== "token") throw forbidden(call.principal, "mqtt.credentials");
-  const seen = call.deps.joining.all().filter((request) => maySeeRequest(call.principal, request));
-  const sorted = seen.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  authoriseInGateway(call.principal, "mqtt.credentials");
+  const sorted = call.deps.joining.all().toSorted((a, b) => (a.id < b.id ? -1 : 1));
   const page = pageById(sorted, readPageRequest(call.query), ({ id }) => id);
   return listAnswer(call, page, requestObject);
 }
@@ -95,7 +98,7 @@ const approval = z.strictObject({
 
 async function postApproval(call: AuthorisedCall): Promise<Answer> {
   const body = parseBody(approval, (await optionalJsonBody(call)) ?? {});
-  const on = { principal: decider(call), id: param(call, "id"), approval: body };
+  const on = { principal: call.principal, id: param(call, "id"), approval: body };
   const { request, credential, thing } = await approveJoin(call.deps, on);
   const { ulid, username, account } = credential;
   return {
@@ -107,14 +110,8 @@ async function postApproval(call: AuthorisedCall): Promise<Answer> {
 
 function postRefusal(call: AuthorisedCall): Answer {
   const id = param(call, "id");
-  refuseJoin(call.deps, { principal: decider(call), id });
+  refuseJoin(call.deps, { principal: call.principal, id });
   return { status: 200, body: { id, status: "refused" } };
-}
-
-/** An MQTT credential decides on nobody. */
-function decider({ principal }: AuthorisedCall): AuthorisedCall["principal"] {
-  if (principal.kind === "token") return principal;
-  throw new GatewayError("forbidden", `${principal.name} does not cover mqtt.credentials`);
 }
 
 function requestObject(request: JoinRequest): JsonObject {

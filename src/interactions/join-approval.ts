@@ -4,7 +4,7 @@ import type { Credential } from "../store/credentials.ts";
 import type { Principal } from "../thing/access.ts";
 import type { JsonObject } from "../thing/json.ts";
 import type { Thing } from "../thing/thing.ts";
-import { authoriseInAccount } from "./authorise.ts";
+import { authoriseInAccount, authoriseInGateway } from "./authorise.ts";
 import { newCredential } from "./credentials.ts";
 import type { InteractionDeps } from "./deps.ts";
 import type { JoinRequest } from "./join-requests.ts";
@@ -26,7 +26,7 @@ export type Approval = {
 /**
  * Lets a device in: the Thing, if it is a new one, the credential and its grant are one batch. The
  * password goes to the device alone.
- * @throws GatewayError `not-found`, `conflict`, `forbidden`, `unknown-account`, `unknown-thing`,
+ * @throws GatewayError `forbidden`, `not-found`, `conflict`, `unknown-account`, `unknown-thing`,
  * `description-invalid`, `limit-reached`, `malformed`; then nothing was made.
  */
 export async function approveJoin(
@@ -67,19 +67,15 @@ export async function approveJoin(
   return { request, credential, thing };
 }
 
-/** @throws GatewayError `not-found`, `conflict`. */
+/** @throws GatewayError `forbidden`, `not-found`, `conflict`. */
 export function refuseJoin(deps: JoinDeps, on: OnRequest): void {
   deps.joining.decide(pendingRequest(deps, on), { kind: "refused" });
 }
 
-/** Whether the principal may see, and decide on, this request. */
-export function maySeeRequest(principal: Principal, request: JoinRequest): boolean {
-  return principal.account === undefined || principal.account === request.account;
-}
-
 function pendingRequest(deps: JoinDeps, { principal, id }: OnRequest): JoinRequest {
+  authoriseInGateway(principal, "mqtt.credentials");
   const request = deps.joining.get(id);
-  if (request === undefined || !maySeeRequest(principal, request)) {
+  if (request === undefined) {
     throw new GatewayError("not-found", `there is no request ${id} to join`);
   }
   if (request.state.kind === "pending") return request;
