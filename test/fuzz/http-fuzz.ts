@@ -82,6 +82,12 @@ function requireRight(target: Target, request: FuzzRequest, answer: Answer): voi
 
 const JSON_TYPE = /^application\/([a-z-]+\+)?json$/;
 
+/** Of what is no JSON: a page for people, the CA, and a card in the format that was asked for. */
+function isText({ path }: FuzzRequest, type: string | undefined): boolean {
+  const isCa = /^\/ca\.(crt|der|sha256)$/.test(path);
+  return isCa || /^text\/(plain|html)|^image\/svg\+xml/.test(type ?? "");
+}
+
 /** As RFC 9457, RFC 6749 and docs/errors.md have it. */
 function formFaults(request: FuzzRequest, answer: Answer, text: string): readonly string[] {
   const { status, headers } = answer;
@@ -92,6 +98,7 @@ function formFaults(request: FuzzRequest, answer: Answer, text: string): readonl
     // What is no HTTP is answered before anybody knows that it was a HEAD.
     if (!isHead || request.isHttp) return ["a body where none may be"];
   }
+  if (status === 200 && isText(request, type)) return [];
   const body = parse(text);
   if (body === undefined) return ["the body is not JSON"];
   if (status < 400) return JSON_TYPE.test(type ?? "") ? [] : [`a body of type ${type ?? "none"}`];
