@@ -20,8 +20,8 @@ await test("no route but the public ones answers without a token", async (t) => 
   await call("POST", "/A/things", { json: BOILER });
   const open = ROUTES.filter(({ scopes }) => scopes === "none").map(({ path }) => path);
   t.same(open, [
-    ...["/join", "/join/:id", "/join/:id/proof"],
     ...["/.well-known/est/cacerts", "/.well-known/est/simplereenroll"],
+    ...["/join", "/join/:id", "/join/:id/proof"],
     ...["/oauth2/token", "/oauth2/revoke", "/gateway/sessions"],
     ...["/gateway/claim", "/gateway/claim", "/gateway/claim/code", "/ui/claim"],
     ...["/healthz", "/readyz", "/problems/:code"],
