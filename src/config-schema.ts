@@ -48,6 +48,19 @@ const SHAPES = {
     host: host("address the HTTP listener binds to"),
     port: port(8080, "TCP port of HTTP; 0 picks a free one"),
   },
+  tls: {
+    host: optionalHost(
+      "address the TLS listeners bind to, :: for all; there are none without it or one of the ports",
+    ),
+    mqtt_port: optionalPort("TCP port of MQTT over TLS; 8883 where only the host is given"),
+    https_port: optionalPort("TCP port of HTTPS; 8443 where only the host is given"),
+    names: names("host names and addresses of the certificate besides those of the machine"),
+    min_version: oneOf(["TLSv1.2", "TLSv1.3"], "TLSv1.2", "the oldest version of TLS spoken"),
+    cert_file: pairedPath(
+      "an own certificate, PEM, with those above it behind; in place of one by the gateway's CA",
+    ),
+    key_file: pairedPath("its key, PEM, without a passphrase"),
+  },
   limits: limits(),
   bootstrap: {
     account: z
@@ -123,6 +136,7 @@ export const CONFIG_SCHEMA = z
     store: z.strictObject(SHAPES.store).readonly().prefault({}),
     mqtt: z.strictObject(SHAPES.mqtt).readonly().prefault({}),
     http: z.strictObject(SHAPES.http).readonly().prefault({}),
+    tls: z.strictObject(SHAPES.tls).superRefine(requireBothFiles).readonly().prefault({}),
     limits: z.strictObject(SHAPES.limits).readonly().prefault({}),
     bootstrap: z.strictObject(SHAPES.bootstrap).readonly().prefault({}),
     claim: z.strictObject(SHAPES.claim).readonly().prefault({}),
@@ -134,6 +148,17 @@ export const CONFIG_SCHEMA = z
     uplink: UPLINKS_SCHEMA,
   })
   .readonly();
+
+/** Half of a pair is none. */
+function requireBothFiles(
+  tls: { readonly cert_file?: string | undefined; readonly key_file?: string | undefined },
+  context: z.RefinementCtx,
+): void {
+  const { cert_file: cert, key_file: key } = tls;
+  if ((cert === undefined) === (key === undefined)) return;
+  const path = [cert === undefined ? "cert_file" : "key_file"];
+  context.addIssue({ code: "custom", path, message: "half of a pair" });
+}
 
 export type ConfigKey = Pick<KeyNotes, "expected" | "why" | "fromText"> & {
   readonly section: string;
@@ -222,13 +247,55 @@ function oneOf<const Word extends string>(
 const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*$/;
 const ALL_NUMERIC = /^[\d.]+$/;
 
+function hostNotes(why: string): KeyNotes {
+  return { expected: "an IP address or a host name", why, fromText: (given) => given };
+}
+
+function isHost(given: string): boolean {
+  return isIP(given) !== 0 || (HOST_NAME.test(given) && !ALL_NUMERIC.test(given));
+}
+
 function host(why: string) {
+  return z.string().refine(isHost).default("127.0.0.1").register(NOTES, hostNotes(why));
+}
+
+function optionalHost(why: string) {
+  return z.string().refine(isHost).optional().register(NOTES, hostNotes(why));
+}
+
+function names(why: string) {
+  return z
+    .array(z.string().refine(isHost))
+    .default(() => [])
+    .readonly()
+    .register(NOTES, {
+      expected: "an array of IP addresses and host names",
+      why,
+      fromText: listFromText,
+    });
+}
+
+function optionalPort(why: string) {
+  return z
+    .int()
+    .min(0)
+    .max(65_535)
+    .optional()
+    .register(NOTES, {
+      expected: "an integer from 0 to 65535",
+      why,
+      fromText: (given) => (/^\d+$/.test(given) ? Number(given) : given),
+    });
+}
+
+function pairedPath(why: string) {
   return z
     .string()
-    .refine((given) => isIP(given) !== 0 || (HOST_NAME.test(given) && !ALL_NUMERIC.test(given)))
-    .default("127.0.0.1")
+    .min(1)
+    .regex(/^[^\0]*$/)
+    .optional()
     .register(NOTES, {
-      expected: "an IP address or a host name",
+      expected: "a path, and tls.cert_file and tls.key_file together",
       why,
       fromText: (given) => given,
     });

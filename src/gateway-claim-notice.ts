@@ -1,7 +1,9 @@
 import { chmodSync } from "node:fs";
 import { isIP } from "node:net";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { deleteDurably, writeDurably } from "./durable-file.ts";
+import { hostNames } from "./host-names.ts";
 import type { Claim } from "./interactions/claim.ts";
 import type { Log } from "./log.ts";
 import { isLoopbackHost } from "./loopback.ts";
@@ -16,22 +18,39 @@ export type ClaimNotice = {
   readonly caSha256: string | undefined;
 };
 
+type Listened = { readonly host: string; readonly port: number };
+
 /**
- * Where a claim code can be typed: on the page, where nobody on the network reads what is sent. A plain
- * listener takes it from the machine itself only.
+ * The pages where a claim code can be typed so that nobody on the network reads what is sent, the best
+ * one first. A plain listener takes it from the machine itself only.
  */
-export function claimPlaces(
-  plainHost: string,
-  plainPort: number | undefined,
-): Omit<ClaimNotice, "code"> {
-  const reached = isIP(plainHost) !== 0 && isAnyAddress(plainHost) ? "127.0.0.1" : plainHost;
-  const isHere = plainPort !== undefined && isLoopbackHost(reached);
-  const host = isIP(reached) === 6 ? `[${reached}]` : reached;
-  return { urls: isHere ? [`http://${host}:${plainPort}/ui/claim`] : [], caSha256: undefined };
+export function claimUrls(
+  plain: Listened,
+  secure: Listened | undefined,
+  reached = reachedAddresses(),
+): readonly string[] {
+  const hosts = secure === undefined ? [] : isAnyAddress(secure.host) ? reached : [secure.host];
+  const here = isAnyAddress(plain.host) ? "127.0.0.1" : plain.host;
+  return [
+    ...hosts.map((host) => `https://${inUrl(host)}:${secure?.port ?? 0}/ui/claim`),
+    ...(isLoopbackHost(here) ? [`http://${inUrl(here)}:${plain.port}/ui/claim`] : []),
+  ];
+}
+
+/** What a phone on the network can be told: the first address, and the name that mDNS may know. */
+function reachedAddresses(): readonly string[] {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const first = all.find(({ internal, family }) => !internal && family === "IPv4")?.address;
+  const local = [...hostNames()].find((name) => name.endsWith(".local"));
+  return [first, local].filter((host) => host !== undefined);
+}
+
+function inUrl(host: string): string {
+  return isIP(host) === 6 ? `[${host}]` : host;
 }
 
 function isAnyAddress(host: string): boolean {
-  return host === "0.0.0.0" || /^[0:]+$/.test(host);
+  return host === "0.0.0.0" || (isIP(host) === 6 && /^[0:]+$/.test(host));
 }
 
 /** Where it can be claimed, as long as it can. */

@@ -1,6 +1,7 @@
 import type { Config } from "./config.ts";
 import { ERRORS, GatewayError } from "./errors.ts";
 import { moveAside, readDrop, type Drop } from "./gateway-claim-drop.ts";
+import { isOnLoopbackOnly } from "./gateway-listeners.ts";
 import { hostNames } from "./host-names.ts";
 import { putAccount } from "./interactions/accounts.ts";
 import {
@@ -12,7 +13,6 @@ import {
 } from "./interactions/claim.ts";
 import type { InteractionDeps } from "./interactions/deps.ts";
 import { createToken } from "./interactions/tokens.ts";
-import { isLoopbackHost } from "./loopback.ts";
 import { generateToken } from "./secrets.ts";
 import { EXIT, StartError } from "./start-error.ts";
 import { OF_GATEWAY } from "./store/audit.ts";
@@ -38,7 +38,7 @@ export async function openClaim(
   const drop = config.claim.file === undefined ? NO_DROP : readDrop(config.claim.file);
   const isScripted = config.claim.password !== undefined || drop.kind === "claim";
   const isByToken =
-    isNew && (bootstrap.admin_token !== undefined || (isLocalOnly(config) && !isScripted));
+    isNew && (bootstrap.admin_token !== undefined || (isOnLoopbackOnly(config) && !isScripted));
   if (isByToken) await beginWithToken(config, interactions, announceToken);
   const claim = new Claim(
     {
@@ -51,11 +51,6 @@ export async function openClaim(
   );
   await claimByScript(config, interactions, claim, drop);
   return claim;
-}
-
-/** Can only this machine reach the listeners? */
-function isLocalOnly({ mqtt, http }: Config): boolean {
-  return isLoopbackHost(mqtt.host) && isLoopbackHost(http.host);
 }
 
 const NO_DROP: Drop = { kind: "absent" };

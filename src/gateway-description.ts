@@ -8,9 +8,16 @@ import type { JsonObject } from "./thing/json.ts";
 import { formatTime } from "./thing/time.ts";
 
 /** Tells id, uptime (from now on) and the state of store, broker and uplinks, for GET /gateway. */
-export function describer(deps: UplinkDeps, mqtt: MqttBroker): () => JsonObject {
+export function describer(
+  deps: UplinkDeps,
+  mqtt: MqttBroker,
+  listening: { readonly describe: () => JsonObject },
+): () => JsonObject {
   const startedMs = deps.clock.monotonicMs();
-  return () => describeGateway(deps, mqtt, deps.clock.monotonicMs() - startedMs);
+  return () => ({
+    ...describeGateway(deps, mqtt, deps.clock.monotonicMs() - startedMs),
+    ...listening.describe(),
+  });
 }
 
 function describeGateway(deps: UplinkDeps, mqtt: MqttBroker, uptimeMs: number): JsonObject {

@@ -5,12 +5,11 @@ import type { Config } from "./config.ts";
 import { GatewayError } from "./errors.ts";
 import { closeRecorded, recordStart } from "./gateway-audit.ts";
 import { openClaim } from "./gateway-claim.ts";
-import { claimPlaces, noticeOf, type ClaimNotice } from "./gateway-claim-notice.ts";
+import { noticeOf, type ClaimNotice } from "./gateway-claim-notice.ts";
 import { describer, statusLine } from "./gateway-description.ts";
-import { makeRefusalLog } from "./gateway-refusals.ts";
+import { Listening, openIdentity } from "./gateway-listeners.ts";
 import { hostNames } from "./host-names.ts";
-import type { HttpEndpoint } from "./http/endpoint.ts";
-import { startHttp, type HttpServer } from "./http/server.ts";
+import { makeRefusalLog } from "./gateway-refusals.ts";
 import { ActionDeadlines } from "./interactions/action-deadlines.ts";
 import { CredentialDeadlines } from "./interactions/credential-deadlines.ts";
 import type { InteractionDeps } from "./interactions/deps.ts";
@@ -47,6 +46,9 @@ export type GatewayDeps = {
 export type Gateway = {
   readonly mqttPort: number;
   readonly httpPort: number;
+  /** Of the listeners with TLS, if they run. */
+  readonly mqttsPort?: number;
+  readonly httpsPort?: number;
   /** Listeners, broker, store; nothing acknowledged is lost. Idempotent. */
   stop(): Promise<void>;
   /** The store writes and the loop turns. */
@@ -92,10 +94,13 @@ async function startOn(
   store: Store,
   fileUplinks: FileUplinks,
 ): Promise<Gateway> {
+  const { log } = deps;
   // The edges are made after what they serve: what is called before they are there goes nowhere.
   const late: { mqtt?: MqttBroker; showClaim?: () => void } = {};
   const interactions = interactionsOf(config, deps, store, late);
   const claim = await openClaim(config, interactions, deps.announceToken, () => late.showClaim?.());
+  const identity = await openIdentity(config, store, interactions);
+  const listening = new Listening({ config, identity, log, adminSocket: deps.adminSocket });
   const version = packageVersion();
   recordStart(store, config, version);
   const uplinks = new UplinkEdge({ interactions, fileUplinks, version, onFatal: deps.onFatal });
@@ -113,30 +118,26 @@ async function startOn(
   late.mqtt = mqtt;
   const expiries = new CredentialDeadlines(interactions);
   const state = { isReady: false };
-  let http: HttpServer | undefined;
   const stop = async (): Promise<void> => {
     state.isReady = false;
-    await stopAll(deps.log, { deadlines, expiries, uplinks, http, mqtt, store, version });
+    await stopAll(log, { deadlines, expiries, uplinks, listening, mqtt, store, version });
   };
   try {
     await mqtt.start();
-    const { host, port } = config.mqtt;
-    const { plain: mqttPort = port } = await mqtt.listen([{ kind: "plain", host, port }]);
-    const shown = {
+    await listening.open(mqtt, {
+      ...ofUplinks,
       name: "sluice",
       version,
-      mqttPort,
-      hostNames: hostNames(),
-      describeGateway: describer(ofUplinks, mqtt),
+      hostNames: hostNames(config.tls.names),
+      describeGateway: describer(ofUplinks, mqtt, listening),
       deviceConnections: mqtt.deviceConnections,
       claim,
-      claimPlaces: () => claimPlaces(config.http.host, http?.ports.plain),
-    };
-    http = await startHttp(
-      { ...ofUplinks, ...shown, ...entrance, isReady: () => state.isReady },
-      httpEndpoints(config, deps),
-    );
-    late.showClaim = () => deps.showClaim?.(noticeOf(claim, shown.claimPlaces()));
+      claimPlaces: () => listening.claimPlaces(),
+      serveWebSocket: mqtt.acceptWebSocket.bind(mqtt),
+      ...entrance,
+      isReady: () => state.isReady,
+    });
+    late.showClaim = () => deps.showClaim?.(noticeOf(claim, listening.claimPlaces()));
     late.showClaim();
     for (const each of [deadlines, expiries]) each.start();
     store.retention.start(deps.onFatal);
@@ -145,9 +146,9 @@ async function startOn(
     state.isReady = true;
     const vitals = {
       isHealthy: async () => isHealthy(store),
-      statusLine: () => statusLine(ofUplinks, mqtt),
+      statusLine: () => statusLine(ofUplinks, mqtt) + listening.line(),
     };
-    return { mqttPort, httpPort: http.ports.plain ?? config.http.port, stop, ...vitals };
+    return { ...listening.ports, stop, ...vitals };
   } catch (error) {
     await stop();
     throw error;
@@ -158,30 +159,20 @@ type Parts = {
   readonly deadlines: ActionDeadlines;
   readonly expiries: CredentialDeadlines;
   readonly uplinks: UplinkEdge;
-  readonly http: HttpServer | undefined;
+  readonly listening: Listening;
   readonly mqtt: MqttBroker;
   readonly store: Store;
   readonly version: string;
 };
 
 async function stopAll(log: Log, parts: Parts): Promise<void> {
-  const { deadlines, expiries, uplinks, http, mqtt, store, version } = parts;
+  const { deadlines, expiries, uplinks, listening, mqtt, store, version } = parts;
   for (const each of [deadlines, expiries]) each.stop();
   // Upstream is taken leave of while the last requests are answered.
   const left = uplinks.stop();
   left.catch(() => undefined);
-  const steps = [async () => http?.stop(), async () => left, async () => mqtt.stop()];
+  const steps = [async () => listening.stopHttp(), async () => left, async () => mqtt.stop()];
   await runAll(log, [...steps, async () => closeRecorded(store, version)]);
-}
-
-function httpEndpoints(config: Config, { adminSocket, log }: GatewayDeps): readonly HttpEndpoint[] {
-  const { host, port } = config.http;
-  const plain = { kind: "plain", host, port } as const;
-  if (adminSocket === undefined) return [plain];
-  const { path, isTooLong, isForGroup } = adminSocket;
-  if (!isTooLong) return [plain, { kind: "local", path, mode: isForGroup ? 0o660 : 0o600 }];
-  log.warn("admin.no_socket", { path, remedy: "set admin.socket to a path of up to 107 bytes" });
-  return [plain];
 }
 
 function interactionsOf(

@@ -133,9 +133,10 @@ async function run(
 }
 
 function announceReady(gateway: Gateway, log: Log, env: NodeJS.ProcessEnv): void {
-  const { mqttPort, httpPort } = gateway;
+  const { mqttPort, httpPort, mqttsPort, httpsPort } = gateway;
+  const ports = { mqttPort, httpPort, mqttsPort, httpsPort };
   const threads = Number(env["UV_THREADPOOL_SIZE"] ?? "4");
-  log.info("gateway.ready", { mqttPort, httpPort, version: packageVersion(), threads });
+  log.info("gateway.ready", { ...ports, version: packageVersion(), threads });
 }
 
 type End = {

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -8,7 +9,8 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { request } from "node:http";
+import { request, type IncomingMessage } from "node:http";
+import { request as secureRequest } from "node:https";
 import { networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "tap";
@@ -142,6 +144,31 @@ await test(
     t.match(await post(port, { code, password: PASSWORD }), { status: 201 });
   },
 );
+
+await test("over TLS it is claimed from the network, at the address and with the CA that the console shows", async (t) => {
+  const { SLUICE_STORE__PATH, SLUICE_MQTT__PORT, SLUICE_HTTP__PORT } = daemonEnvironment(t);
+  const daemon = new Daemon(t, [], {
+    ...{ SLUICE_STORE__PATH, SLUICE_MQTT__PORT, SLUICE_HTTP__PORT },
+    ...{ SLUICE_TLS__HOST: "0.0.0.0", SLUICE_TLS__MQTT_PORT: "0", SLUICE_TLS__HTTPS_PORT: "0" },
+  });
+  const { httpPort } = await daemon.ready;
+  const code = await daemon.printed(/^claim code: (\S+)$/m);
+  const shown = new URL(await daemon.printed(/^claim at: (https:\S+)$/m));
+  t.equal(shown.pathname, "/ui/claim");
+  t.equal(shown.hash, `#${code}`);
+  const { text: ca } = await call({ port: httpPort, path: "/ca.crt" });
+  const fingerprint = await daemon.printed(/^CA SHA-256: (\S+)$/m);
+  t.equal(new X509Certificate(ca).fingerprint256, fingerprint);
+  const host = lanAddress() ?? "127.0.0.1";
+  const asked = secureRequest({
+    ...{ host, port: shown.port, method: "POST", path: "/gateway/claim", ca, agent: false },
+  });
+  asked.end(JSON.stringify({ code, password: PASSWORD }));
+  const [response] = (await once(asked, "response")) as [IncomingMessage];
+  response.resume();
+  t.equal(response.statusCode, 201);
+  t.ok(await isServing(httpPort));
+});
 
 await test("brute force is slowed down for its address, and a colleague with the code is not", async (t) => {
   const daemon = new Daemon(t, [], lanEnvironment(t));

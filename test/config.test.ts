@@ -50,6 +50,7 @@ const DEFAULTS = {
     data_days: 90,
   },
   audit: { rows: 100_000, days: 730 },
+  tls: { names: [], min_version: "TLSv1.2" },
   clock: { trust: "auto" },
   log: { level: "info" },
   uplink: [],
@@ -102,6 +103,21 @@ await test("a file that holds a secret and that everybody can read is named", (t
   t.end();
 });
 
+await test("an own certificate is given with its key, or not at all", (t) => {
+  const both = { SLUICE_TLS__CERT_FILE: "/a.crt", SLUICE_TLS__KEY_FILE: "/a.key" };
+  const loaded = loadConfig({ env: both });
+  t.match(loaded, { ok: true, config: { tls: { cert_file: "/a.crt", key_file: "/a.key" } } });
+  const fault = "expected a path, and tls.cert_file and tls.key_file together";
+  for (const [variable, missing] of [
+    ["SLUICE_TLS__CERT_FILE", "key_file"],
+    ["SLUICE_TLS__KEY_FILE", "cert_file"],
+  ] as const) {
+    const half = loadConfig({ env: { [variable]: "/a.pem" } });
+    t.same(half, { ok: false, faults: [`tls.${missing}: ${fault}`] });
+  }
+  t.end();
+});
+
 await test("every key can be given in the file and by its variable, and the variable wins", (t) => {
   const cases: readonly (readonly [string, string, string, unknown])[] = [
     ["store.path", '"/srv/a"', "/srv/b", "/srv/b"],
@@ -109,6 +125,11 @@ await test("every key can be given in the file and by its variable, and the vari
     ["store.sync_interval_ms", "10", "20", 20],
     ["store.quota_mb", "10", "20", 20],
     ["mqtt.host", '"::1"', "0.0.0.0", "0.0.0.0"],
+    ["tls.host", '"::"', "192.0.2.1", "192.0.2.1"],
+    ["tls.mqtt_port", "1", "0", 0],
+    ["tls.https_port", "1", "0", 0],
+    ["tls.names", '["a.example"]', "b.example,192.0.2.9", ["b.example", "192.0.2.9"]],
+    ["tls.min_version", '"TLSv1.2"', "TLSv1.3", "TLSv1.3"],
     ["mqtt.port", "1", "0", 0],
     ["mqtt.free_topics", "false", "true", true],
     ["mqtt.refused_filters", '["a"]', '["b/#", "c,d"]', ["b/#", "c,d"]],
@@ -137,7 +158,8 @@ await test("every key can be given in the file and by its variable, and the vari
       (key) => [`history.${key}`, "2", "36500", 36_500] as const,
     ),
   ];
-  for (const row of CONFIG_KEYS) {
+  // Half of a pair is a fault: they have a test of their own.
+  for (const row of CONFIG_KEYS.filter(({ key }) => !/^(cert|key)_file$/.test(key))) {
     t.ok(
       cases.some(([path]) => path === `${row.section}.${row.key}`),
       `${row.section}.${row.key} has a case`,
@@ -192,7 +214,7 @@ await test("a value that is not expected is a fault at its path", (t) => {
     ],
     [
       "[stor]",
-      "stor: expected one of store, mqtt, http, limits, bootstrap, claim, admin, history, audit, clock, log, uplink",
+      "stor: expected one of store, mqtt, http, tls, limits, bootstrap, claim, admin, history, audit, clock, log, uplink",
     ],
   ];
   for (const [toml, fault] of cases) t.same(faultsOf(toml), [fault], toml);

@@ -22,6 +22,8 @@ export type Ready = {
   readonly event: "gateway.ready";
   readonly mqttPort: number;
   readonly httpPort: number;
+  readonly mqttsPort?: number;
+  readonly httpsPort?: number;
 };
 
 /** The program as its own process; ended with the test, whatever becomes of the test. */

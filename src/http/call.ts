@@ -1,7 +1,9 @@
 import type { X509Certificate } from "node:crypto";
 import type { AddressRate } from "../address-rate.ts";
 import { strict as assert } from "node:assert";
-import type { Channel } from "../channel.ts";
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Channel, Peer } from "../channel.ts";
 import type { ThingRequest } from "../interactions/authorise.ts";
 import type { Claim } from "../interactions/claim.ts";
 import type { DeviceConnections } from "../interactions/device-connection.ts";
@@ -9,6 +11,7 @@ import type { RefusalLog } from "../refusal-log.ts";
 import type { Joining } from "../interactions/joining.ts";
 import type { UplinkDeps } from "../interactions/uplinks.ts";
 import type { AuditRecord } from "../store/audit.ts";
+import type { Authority } from "../tls/authority.ts";
 import type { Principal, Scope } from "../thing/access.ts";
 import type { Json, JsonObject } from "../thing/json.ts";
 import type { Preconditions } from "./preconditions.ts";
@@ -37,9 +40,18 @@ export type HttpDeps = UplinkDeps & {
   readonly mqttPort?: number;
   /** Where the listeners with TLS are, if they run. */
   readonly mqttsPort?: number;
-  readonly httpsPort?: number;
+  readonly httpsPort?: number | undefined;
   /** Of the CA that devices have to believe for them; absent: one that every system believes. */
   readonly caPem?: string;
+  /** The gateway's own CA, if its listeners with TLS show a certificate of it. */
+  readonly authority?: Pick<Authority, "pem" | "der" | "fingerprint" | "sha256">;
+  /** Takes a WebSocket at /mqtt, its handshake included; absent: there are none. */
+  readonly serveWebSocket?: (
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    peer: Peer,
+  ) => void;
 };
 
 /** `urls`: of the claim page, the best one first. `caSha256`: of the box's own CA, if it has one. */

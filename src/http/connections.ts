@@ -13,6 +13,7 @@ export class Connections {
   readonly #ofAddress = new Map<string, number>();
   readonly #perAddressMax: number;
   #isEnding = false;
+  #onEmpty: () => void = () => undefined;
 
   /** `perAddressMax`: connections of one IP address at once; of the machine itself by its socket any number. */
   constructor(perAddressMax: number) {
@@ -30,8 +31,22 @@ export class Connections {
     this.#ofAddress.set(address, ofAddress + 1);
     this.#requests.set(socket, 0);
     this.#peers.set(socket, peer);
-    socket.once("close", () => this.#forget(socket, address));
+    socket.once("close", () => this.forget(socket));
     return true;
+  }
+
+  has(socket: Duplex): boolean {
+    return this.#requests.has(socket);
+  }
+
+  /** It ended, or is another protocol's from now on. */
+  forget(socket: Duplex): void {
+    if (!this.#requests.delete(socket)) return;
+    const { address } = this.peerOf(socket);
+    const left = (this.#ofAddress.get(address) ?? 1) - 1;
+    if (left > 0) this.#ofAddress.set(address, left);
+    else this.#ofAddress.delete(address);
+    if (this.#requests.size === 0) this.#onEmpty();
   }
 
   peerOf(socket: Duplex): Peer {
@@ -52,17 +67,17 @@ export class Connections {
     return (this.#requests.get(socket) ?? 0) > 0;
   }
 
-  /** Ends what is idle now, and the others when they will be. */
-  endIdle(): void {
+  /** Ends what is idle now, and the others when they will be. Resolves when there is none left. */
+  async end(): Promise<void> {
     this.#isEnding = true;
+    const isEmpty = new Promise<void>((resolve) => (this.#onEmpty = resolve));
     for (const socket of this.#requests.keys()) if (!this.isBusy(socket)) socket.destroy();
+    if (this.#requests.size > 0) await isEmpty;
   }
 
-  #forget(socket: Duplex, address: string): void {
-    this.#requests.delete(socket);
-    const left = (this.#ofAddress.get(address) ?? 1) - 1;
-    if (left > 0) this.#ofAddress.set(address, left);
-    else this.#ofAddress.delete(address);
+  /** Cuts off what has not ended yet. */
+  cutOff(): void {
+    for (const socket of this.#requests.keys()) socket.destroy();
   }
 
   #count(socket: Duplex, change: 1 | -1): void {

@@ -1,56 +1,86 @@
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { LOCAL_PEER, tcpPeer, type Peer } from "../channel.ts";
+import { secureServer, tlsOptions, type TlsListening } from "../tls/secure-server.ts";
 
 /** Where HTTP is listened for. Port 0 is a free one. */
 export type HttpEndpoint =
   | { readonly kind: "plain"; readonly host: string; readonly port: number }
+  | {
+      readonly kind: "tls";
+      readonly host: string;
+      readonly port: number;
+      readonly tls: TlsListening;
+    }
   /** A Unix socket. Who may write to the file, of `mode` (0600 if absent), is the box's own administrator. */
   | { readonly kind: "local"; readonly path: string; readonly mode?: number };
 
 /** The ports that are listened on. */
 export type HttpPorts = Readonly<Partial<Record<"plain" | "tls", number>>>;
 
+export type Listener = {
+  readonly server: Server | TlsServer;
+  /** Takes no more connections, and ends handshakes; connections that have been made go on. */
+  readonly close: () => void;
+};
+
+export type ListenerOptions = {
+  readonly bounds: ServerOptions;
+  readonly serve: RequestListener;
+  /** Told of each connection before its first request. */
+  readonly onConnection: (socket: Duplex, peer: Peer) => void;
+};
+
 /**
- * Listens on `endpoint`; `onConnection` is told of each connection before its first request.
+ * Listens on `endpoint`.
  * @throws the error of `listen`: the port is in use, the address is not one of this machine.
  */
 export async function openEndpoint(
   endpoint: HttpEndpoint,
-  options: ServerOptions,
-  serve: RequestListener,
-  onConnection: (socket: Duplex, peer: Peer) => void,
-): Promise<Server> {
-  const server = createServer(options, serve);
-  switch (endpoint.kind) {
-    case "plain": {
-      const { kind, host, port } = endpoint;
-      server.on("connection", (socket) =>
-        onConnection(socket, tcpPeer(kind, socket.remoteAddress)),
-      );
-      await listen(server, { host, port });
-      return server;
-    }
-    case "local":
-      server.on("connection", (socket) => onConnection(socket, LOCAL_PEER));
-      await removeStaleSocket(endpoint.path);
-      await listen(server, { path: endpoint.path });
-      // Until here the folder keeps others out: it is the store's, or systemd's for us.
-      chmodSync(endpoint.path, endpoint.mode ?? 0o600);
-      return server;
+  { bounds, serve, onConnection }: ListenerOptions,
+): Promise<Listener> {
+  if (endpoint.kind === "tls") {
+    const { host, port, tls } = endpoint;
+    const server = createTlsServer({ ...bounds, ...tlsOptions(tls) }, serve);
+    server.on("secureConnection", (socket) =>
+      onConnection(socket, tcpPeer("tls", socket.remoteAddress)),
+    );
+    const endHandshakes = secureServer(server, tls);
+    await listen(server, { host, port });
+    const close = (): void => {
+      server.close();
+      endHandshakes();
+    };
+    return { server, close };
   }
+  const server = createServer(bounds, serve);
+  server.on("connection", (socket) => {
+    const isLocal = endpoint.kind === "local";
+    onConnection(socket, isLocal ? LOCAL_PEER : tcpPeer("plain", socket.remoteAddress));
+  });
+  const close = (): void => void server.close();
+  if (endpoint.kind === "plain") {
+    await listen(server, { host: endpoint.host, port: endpoint.port });
+    return { server, close };
+  }
+  await removeStaleSocket(endpoint.path);
+  await listen(server, { path: endpoint.path });
+  // Until here the folder keeps others out: it is the store's, or systemd's for us.
+  chmodSync(endpoint.path, endpoint.mode ?? 0o600);
+  return { server, close };
 }
 
 /** `undefined` of a Unix socket. */
-export function portOf(server: Server): number | undefined {
+export function portOf({ server }: Listener): number | undefined {
   const address = server.address();
   return typeof address === "object" && address !== null ? address.port : undefined;
 }
 
 async function listen(
-  server: Server,
+  server: Listener["server"],
   on: { readonly host: string; readonly port: number } | { readonly path: string },
 ): Promise<void> {
   await new Promise<void>((resolve, reject) => {

@@ -1,6 +1,7 @@
 import { accountRoutes } from "./accounts.ts";
 import { actionRoutes } from "./actions.ts";
 import { auditRoutes } from "./audit.ts";
+import { caRoutes } from "./ca.ts";
 import type { Route } from "./call.ts";
 import { certificateRoutes } from "./certificates.ts";
 import { claimRoutes } from "./claim.ts";
@@ -49,6 +50,7 @@ export function makeRoutes(failures: AddressRate): readonly Route[] {
     ...gatewayRoutes,
     ...auditRoutes,
     ...refusalRoutes,
+    ...caRoutes,
     ...problemRoutes,
   ];
 }

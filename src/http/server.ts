@@ -1,14 +1,21 @@
-import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { DropArgument } from "node:net";
 import type { Duplex } from "node:stream";
-import { tcpPeer } from "../channel.ts";
+import { tcpPeer, type Peer } from "../channel.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { makeApp } from "./app.ts";
 import type { HttpDeps } from "./call.ts";
 import { Connections } from "./connections.ts";
-import { openEndpoint, portOf, type HttpEndpoint, type HttpPorts } from "./endpoint.ts";
+import {
+  openEndpoint,
+  portOf,
+  type HttpEndpoint,
+  type HttpPorts,
+  type Listener,
+} from "./endpoint.ts";
 import { problem } from "./problem.ts";
 import { refusalOfDropped, refusalOfUnread } from "./refused-request.ts";
+import { upgrading } from "./upgrade.ts";
 
 export type { HttpDeps } from "./call.ts";
 
@@ -49,25 +56,27 @@ export async function startHttp(
     connections.begin(request.socket, response);
     void answer(request, response);
   };
-  const servers: Server[] = [];
-  let stopped: Promise<unknown> | undefined;
+  const listeners: Listener[] = [];
+  let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     isStopping = true;
-    stopped ??= Promise.all(servers.map(async (server) => close(server, connections, deps)));
+    stopped ??= close(listeners, connections, deps);
     await stopped;
+  };
+  const onConnection = (socket: Duplex, peer: Peer): void => {
+    if (connections.add(socket, peer)) return;
+    deps.log.debug("http.connection_refused", { address: peer.address });
   };
   const ports: { -readonly [Kind in keyof HttpPorts]: HttpPorts[Kind] } = {};
   try {
     for (const endpoint of endpoints) {
-      const server = await openEndpoint(endpoint, BOUNDS, serve, (socket, peer) => {
-        if (connections.add(socket, peer)) return;
-        deps.log.debug("http.connection_refused", { address: peer.address });
-      });
-      servers.push(server);
-      harden(server, connections, serve, deps.refusals);
+      const listener = await openEndpoint(endpoint, { bounds: BOUNDS, serve, onConnection });
+      listeners.push(listener);
+      harden(listener, connections, serve, deps.refusals);
+      listener.server.on("upgrade", upgrading(deps, listener, connections));
       // Out of file descriptors, say: what is open is served all the same.
-      server.on("error", (error) => deps.log.error("http.accept_failed", { error }));
-      const port = portOf(server);
+      listener.server.on("error", (error) => deps.log.error("http.accept_failed", { error }));
+      const port = portOf(listener);
       if (endpoint.kind !== "local" && port !== undefined) ports[endpoint.kind] = port;
     }
   } catch (error) {
@@ -80,7 +89,7 @@ export async function startHttp(
 type Serve = (request: IncomingMessage, response: ServerResponse) => void;
 
 function harden(
-  server: Server,
+  { server }: Listener,
   connections: Connections,
   serve: Serve,
   refusals: HttpDeps["refusals"],
@@ -92,8 +101,8 @@ function harden(
   // RFC 9110 §10.1.1 lets an expectation that nobody knows be passed over; Node's 417 is no problem document.
   server.on("checkExpectation", serve);
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    // An answer now would be taken for that of a request before this one.
-    if (connections.isBusy(socket)) {
+    // An answer now would be taken for that of a request before this one; without TLS there is no way to.
+    if (connections.isBusy(socket) || !connections.has(socket)) {
       socket.destroy();
       return;
     }
@@ -106,15 +115,15 @@ function harden(
   });
 }
 
-async function close(server: Server, connections: Connections, deps: HttpDeps): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const cancel = deps.clock.after(FIXED_LIMITS.httpStopMsMax, () => server.closeAllConnections());
-    server.close(() => {
-      cancel();
-      resolve();
-    });
-    connections.endIdle();
-  });
+async function close(
+  listeners: readonly Listener[],
+  connections: Connections,
+  deps: HttpDeps,
+): Promise<void> {
+  for (const listener of listeners) listener.close();
+  const cancel = deps.clock.after(FIXED_LIMITS.httpStopMsMax, () => connections.cutOff());
+  await connections.end();
+  cancel();
 }
 
 /** What is not HTTP, too long or too slow was never a request: there is only a socket to answer on. */

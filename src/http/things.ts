@@ -5,9 +5,17 @@ import { changeThing, createThing, deleteThing, putThing } from "../interactions
 import { isJsonArray, type Json, type JsonObject } from "../thing/json.ts";
 import { mergePatch } from "../thing/merge-patch.ts";
 import { renderThingDescription, renderWotThingDescription } from "../thing/thing-description.ts";
+import type { Bases } from "../thing/forms.ts";
 import type { Thing } from "../thing/thing.ts";
 import { jsonBody, mediaTypeOf } from "./body.ts";
-import { onAccount, onThing, type Answer, type AuthorisedCall, type Route } from "./call.ts";
+import {
+  onAccount,
+  onThing,
+  type Answer,
+  type AuthorisedCall,
+  type Call,
+  type Route,
+} from "./call.ts";
 import { applyJsonPatch } from "./json-patch.ts";
 import { listThings, THING_LIST_PARAMETERS } from "./thing-list.ts";
 import { requireThingMatch, thingEtag, wotEtag } from "./thing-etags.ts";
@@ -68,18 +76,24 @@ function getThing(call: AuthorisedCall): Answer {
   if (call.preferred([JSON_TYPE, WOT_TYPE]) !== WOT_TYPE) {
     return { ...thingAnswer(200, thing), headers };
   }
-  const { mqttPort } = call.deps;
-  const mqttHost = `${call.host.replace(/:\d+$/, "")}:${mqttPort ?? 0}`;
-  const bases = {
-    http: `http://${call.host}`,
-    ...(mqttPort === undefined ? {} : { mqtt: `mqtt://${mqttHost}` }),
-  };
+  const bases = basesOf(call);
   return {
     status: 200,
     body: renderWotThingDescription(thing, bases),
     mediaType: WOT_TYPE,
     etag: wotEtag(thing),
     headers,
+  };
+}
+
+/** A client goes on as it came: with TLS, or without. */
+function basesOf({ host, channel, deps }: Call): Bases {
+  const isTls = channel.kind === "tls";
+  const port = isTls ? deps.mqttsPort : deps.mqttPort;
+  const mqttHost = `${host.replace(/:\d+$/, "")}:${port ?? 0}`;
+  return {
+    http: `${isTls ? "https" : "http"}://${host}`,
+    ...(port === undefined ? {} : { mqtt: `${isTls ? "mqtts" : "mqtt"}://${mqttHost}` }),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { Aedes } from "aedes";
 import { writeToStream, type IConnectPacket } from "mqtt-packet";
@@ -29,6 +30,7 @@ import { RetainedMessages } from "./retained.ts";
 import type { RequestReference } from "./message.ts";
 import { readMqttRows, SUBLEVEL } from "./session-rows.ts";
 import { Sessions } from "./sessions.ts";
+import { openWebSockets, type WebSockets } from "./web-socket.ts";
 import { Wills } from "./wills.ts";
 import { WrittenLevel } from "./written-level.ts";
 
@@ -69,6 +71,7 @@ export class MqttBroker {
   readonly #dropped = new Map<string, number>();
   readonly #places: Places;
   readonly #listeners: Listeners;
+  readonly #webSockets: WebSockets;
   readonly #gateDeps: GateDeps;
   #aedes: Aedes | undefined;
   #isStopping = false;
@@ -84,6 +87,7 @@ export class MqttBroker {
     const { clock, limits } = deps;
     const rate = new AddressRate(limits.connects_per_minute_per_address, clock);
     this.#places = new Places(limits, rate);
+    this.#webSockets = openWebSockets({ clock, messageBytesMax: limits.packet_bytes + 65_536 });
     this.#gateDeps = this.#makeGateDeps();
     this.#listeners = new Listeners({
       takePlace: (peer) => this.takePlace(peer),
@@ -232,6 +236,19 @@ export class MqttBroker {
     this.#deps.log.debug("mqtt.connection_refused", { address: peer.address });
     this.#options.refusals.note(refusalOfPlace(peer, this.#places));
     return undefined;
+  }
+
+  /** Answers the handshake of a WebSocket, and serves what it carries, unless there are too many. */
+  acceptWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer, peer: Peer): void {
+    const release = this.takePlace(peer);
+    if (release === undefined) {
+      socket.destroy();
+      return;
+    }
+    socket.once("close", release);
+    this.#webSockets.accept(request, socket, head, (stream) => {
+      this.serve(stream, peer, () => undefined);
+    });
   }
 
   /** Serves a connection that has its place; `release` gives it to another when it ends. */

@@ -24,7 +24,7 @@ await test("no route but the public ones answers without a token", async (t) => 
     ...["/join", "/join/:id", "/join/:id/proof"],
     ...["/oauth2/token", "/oauth2/revoke", "/gateway/sessions"],
     ...["/gateway/claim", "/gateway/claim", "/gateway/claim/code", "/ui/claim"],
-    ...["/healthz", "/readyz", "/problems/:code"],
+    ...["/healthz", "/readyz", "/ca.crt", "/ca.der", "/ca.sha256", "/problems/:code"],
   ]);
   for (const route of ROUTES.filter(({ scopes }) => scopes !== "none")) {
     const name = `${route.method} ${route.path}`;

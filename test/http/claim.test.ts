@@ -24,6 +24,9 @@ await test("an unclaimed box answers 403 unclaimed to everything but the routes 
   t.same(
     open.map(({ method, path }) => `${method} ${path}`).sort(),
     [
+      "GET /ca.crt",
+      "GET /ca.der",
+      "GET /ca.sha256",
       "GET /gateway/claim",
       "GET /healthz",
       "GET /problems/:code",
