@@ -84,8 +84,9 @@ if [ -e "$configuration/sluice.toml" ]; then
   say "keeping $configuration/sluice.toml"
 else
   say "writing $configuration/sluice.toml"
-  # The store's path is the unit's to say: a line in the file that does nothing would mislead.
-  sed 's/^path = /# path = /' config/sluice.toml >"$configuration/sluice.toml"
+  # The store's path is the unit's to say: a line in the file that does nothing would mislead. A box that
+  # is installed serves its network, over TLS; until it is claimed it serves nobody.
+  sed -e 's/^path = /# path = /' -e 's/^# host = "::"/host = "::"/' config/sluice.toml >"$configuration/sluice.toml"
   chmod 0640 "$configuration/sluice.toml"
 fi
 printf '#!/bin/sh\nexec %s /usr/lib/sluice/build/src/cli/main.js "$@"\n' "$node" >"$DESTDIR/usr/bin/sluice"

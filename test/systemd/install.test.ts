@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parse } from "smol-toml";
 import { test } from "tap";
 import type { Test } from "tap";
 
@@ -55,7 +56,11 @@ await test("an installed gateway is complete without the checkout and its develo
   );
   const unit = readFileSync(join(root, "usr/lib/systemd/system/sluice.service"), "utf8");
   t.match(unit, /^ExecStart=\/.*node \/usr\/lib\/sluice\/build\/src\/main\.js$/m);
-  t.equal(statSync(join(root, "etc/sluice/sluice.toml")).mode & 0o777, 0o640);
+  const file = join(root, "etc/sluice/sluice.toml");
+  t.equal(statSync(file).mode & 0o777, 0o640);
+  const { tls, mqtt, http } = parse(readFileSync(file, "utf8"));
+  t.match(tls, { host: "::" }, "the network is served over TLS");
+  t.match([mqtt, http], [{ host: "127.0.0.1" }, { host: "127.0.0.1" }], "and not without");
   t.end();
 });
 
