@@ -90,7 +90,10 @@ export class Listening {
   /** @throws the error of `listen`. */
   async open(mqtt: MqttBroker, given: HttpDeps): Promise<void> {
     const { config, identity, log } = this.#deps;
-    const onRefused = (refusal: TlsRefusal): void => this.#noteRefusal(refusal);
+    const onRefused = (refusal: TlsRefusal): void => {
+      given.refusals.note({ protocol: "tls", ...refusal });
+      this.#noteRefusal(refusal);
+    };
     const endpoints = endpointsOf(config, identity && { identity, onRefused });
     const local = localEndpoints(this.#deps);
     this.#mqttPorts = await mqtt.listen(endpoints.mqtt);

@@ -21,6 +21,7 @@ import { LoginNames } from "./login-names.ts";
 import { openMqtt, type MqttBroker } from "./mqtt/broker.ts";
 import { metaKey } from "./store/keys.ts";
 import { openStore, type Store } from "./store/store.ts";
+import type { ServerIdentity } from "./tls/server-identity.ts";
 import { UplinkEdge } from "./uplink/uplinks.ts";
 import { packageVersion, VERSION_DAY_MS } from "./version.ts";
 
@@ -95,12 +96,13 @@ async function startOn(
   fileUplinks: FileUplinks,
 ): Promise<Gateway> {
   const { log } = deps;
+  // From here on the time is the store's, which never goes back.
+  const { clock } = store;
   // The edges are made after what they serve: what is called before they are there goes nowhere.
   const late: { mqtt?: MqttBroker; showClaim?: () => void } = {};
-  const interactions = interactionsOf(config, deps, store, late);
+  const identity = await openIdentity(config, store, { clock, random: deps.random, log });
+  const interactions = interactionsOf(config, deps, store, { late, identity });
   const claim = await openClaim(config, interactions, deps.announceToken, () => late.showClaim?.());
-  const identity = await openIdentity(config, store, interactions);
-  const listening = new Listening({ config, identity, log, adminSocket: deps.adminSocket });
   const version = packageVersion();
   recordStart(store, config, version);
   const uplinks = new UplinkEdge({ interactions, fileUplinks, version, onFatal: deps.onFatal });
@@ -108,6 +110,7 @@ async function startOn(
   adoptFileUplinks(ofUplinks);
   const deadlines = new ActionDeadlines(interactions, () => late.mqtt?.deliverWaiting());
   const entrance = entranceOf(config, interactions);
+  const listening = new Listening({ config, identity, log, adminSocket: deps.adminSocket });
   const mqtt = await openMqtt(interactions, {
     refusedFilters: config.mqtt.refused_filters,
     ...entrance,
@@ -179,9 +182,14 @@ function interactionsOf(
   config: Config,
   { random, log }: GatewayDeps,
   store: Store,
-  late: { readonly mqtt?: MqttBroker },
+  given: {
+    readonly late: { readonly mqtt?: MqttBroker };
+    readonly identity: ServerIdentity | undefined;
+  },
 ): InteractionDeps {
+  const { late, identity } = given;
   return {
+    ...(identity === undefined ? {} : { authority: identity.authority }),
     store,
     // From here on the time is the store's, which never goes back.
     clock: store.clock,

@@ -3,7 +3,7 @@ import { createServer, type RequestListener, type Server, type ServerOptions } f
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
-import { LOCAL_PEER, tcpPeer, type Peer } from "../channel.ts";
+import { LOCAL_PEER, tcpPeer, tlsPeer, type Peer } from "../channel.ts";
 import { secureServer, tlsOptions, type TlsListening } from "../tls/secure-server.ts";
 
 /** Where HTTP is listened for. Port 0 is a free one. */
@@ -45,9 +45,7 @@ export async function openEndpoint(
   if (endpoint.kind === "tls") {
     const { host, port, tls } = endpoint;
     const server = createTlsServer({ ...bounds, ...tlsOptions(tls) }, serve);
-    server.on("secureConnection", (socket) =>
-      onConnection(socket, tcpPeer("tls", socket.remoteAddress)),
-    );
+    server.on("secureConnection", (socket) => onConnection(socket, tlsPeer(socket)));
     const endHandshakes = secureServer(server, tls);
     await listen(server, { host, port });
     const close = (): void => {
