@@ -30,10 +30,12 @@ export function tlsOptions({ identity }: TlsListening): TlsOptions {
  * @returns what ends it, and every handshake under way: a server closes only when these have ended.
  */
 export function secureServer(server: Server, { identity, onRefused }: TlsListening): () => void {
-  const handshaking = new Map<Socket, string>();
+  const handshaking = new Set<Socket>();
+  const addresses = new WeakMap<Socket, string>();
   server.on("connection", (socket: Socket) => {
     // Asked now: of a connection that has been reset the system does not know it any more.
-    handshaking.set(socket, tcpPeer("tls", socket.remoteAddress).address);
+    addresses.set(socket, tcpPeer("tls", socket.remoteAddress).address);
+    handshaking.add(socket);
     socket.once("close", () => handshaking.delete(socket));
   });
   server.on("secureConnection", (secured: TLSSocket) => {
@@ -43,7 +45,7 @@ export function secureServer(server: Server, { identity, onRefused }: TlsListeni
   server.on("tlsClientError", (error: unknown, secured: TLSSocket) => {
     const socket = socketUnder(secured);
     secured.destroy();
-    const address = socket === undefined ? undefined : handshaking.get(socket);
+    const address = socket === undefined ? undefined : addresses.get(socket);
     // Who has said nothing only looked whether the port is open, as monitors do.
     if (address !== undefined && (socket?.bytesRead ?? 0) > 0) {
       onRefused({ address, ...handshakeFailure(error) });
@@ -52,7 +54,7 @@ export function secureServer(server: Server, { identity, onRefused }: TlsListeni
   const endChanges = identity.onChange(() => server.setSecureContext(identity.secureContext));
   return () => {
     endChanges();
-    for (const socket of handshaking.keys()) socket.destroy();
+    for (const socket of handshaking) socket.destroy();
   };
 }
 

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
+import { connect as connectTcp, type AddressInfo } from "node:net";
 import { connect, createServer, type TLSSocket } from "node:tls";
 import { test, type Test } from "tap";
 import { secureServer, tlsOptions, type TlsRefusal } from "../../src/tls/secure-server.ts";
@@ -173,6 +173,24 @@ await test("a failed handshake is told with its address and why, also when the c
       ["127.0.0.1", "unknown-ca"],
       ["127.0.0.1", "tls-version"],
     ],
+  );
+});
+
+await test("who hangs up in the middle of a handshake is told of; who only looks whether the port is open is not", async (t) => {
+  const identity = await openIdentity(folderOf(t), new ManualClock());
+  const { port, refused } = await openEcho(t, identity);
+  const scan = connectTcp({ port, host: "127.0.0.1", localAddress: "127.0.0.9" });
+  await once(scan, "connect");
+  scan.destroy();
+  const half = connectTcp(port, "127.0.0.1");
+  // The head of a record, and the first bytes of a ClientHello that says it is longer.
+  half.write(Buffer.from("1603010100010000fc0303", "hex"));
+  await once(half, "connect");
+  half.end();
+  while (!refused.some(({ address }) => address === "127.0.0.1")) await new Promise(setImmediate);
+  t.same(
+    refused.map(({ address, cause }) => [address, cause]),
+    [["127.0.0.1", "tls-handshake"]],
   );
 });
 
