@@ -280,6 +280,17 @@ await test("a certificate of another CA, or of none, says nothing about who it i
   );
 });
 
+await test("neither a new CA nor another certificate's row makes one good", async (t) => {
+  const site = await startSite(t);
+  const { deps } = site;
+  const { certificate, row } = site.issue("mine");
+  const { authority } = await openAuthority(folderOf(t), "01JNEW", systemRandom);
+  const login = certificateLogin({ ...deps(), authority }, certificate);
+  t.match(login, { kind: "unknown", cause: "unknown-certificate" }, "the CA before is another's");
+  deps().store.certificates.put({ ...row, fingerprint: "00" });
+  t.equal(loginOf(site, certificate), "unknown: unknown-certificate", "a serial is only a number");
+});
+
 await test("a certificate is worth what its credential is", async (t) => {
   const site = await startSite(t);
   const { harness, deps, on } = site;
