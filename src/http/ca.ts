@@ -52,7 +52,8 @@ function file(name: string, mediaType: string, text: string | Buffer): Answer {
   return { status: 200, text, mediaType, headers };
 }
 
-function caOf({ deps: { authority } }: Call): NonNullable<typeof authority> {
-  if (authority !== undefined) return authority;
+function caOf({ deps: { authority, caPem } }: Call): NonNullable<typeof authority> {
+  // With a certificate of the operator's own there is a CA for clients all the same: it is not the one to trust.
+  if (authority !== undefined && caPem !== undefined) return authority;
   throw new GatewayError("not-found", "the gateway shows no certificate of a CA of its own");
 }

@@ -18,8 +18,8 @@ import { clearedCookie, sessionCookie, sessionOfCookie } from "./session-cookie.
 
 const ALL = "/gateway/sessions";
 const ONE = "/gateway/sessions/:ulid";
-/** Everybody who can log in may see and end his own. */
-const ANY = ["thing.read"] as const;
+/** Everybody who can log in may see and end his own: every role has the second. */
+const ANY = ["gateway.manage", "thing.read"] as const;
 
 export function makeSessionRoutes(failures: AddressRate): readonly Route[] {
   return [
@@ -67,6 +67,7 @@ async function logIn(call: Call, failures: AddressRate): Promise<Answer> {
 
 /** Whoever manages the box sees all of them, the others their own. */
 function listSessions(call: AuthorisedCall): Answer {
+  requirePerson(call);
   const sessions = liveSessions(call.deps).filter((session) => mayEnd(call, session));
   const page = pageById(sessions, readPageRequest(call.query), ({ ulid }) => ulid);
   return listAnswer(call, page, render);
@@ -74,6 +75,7 @@ function listSessions(call: AuthorisedCall): Answer {
 
 /** Ended at once. `current` is the one of the request's cookie. */
 function endSession(call: AuthorisedCall): Answer {
+  requirePerson(call);
   const ulid = param(call, "ulid");
   const session =
     ulid === "current" ? sessionOfCookie(call) : call.deps.store.browserSessions.get(ulid);
@@ -85,6 +87,11 @@ function endSession(call: AuthorisedCall): Answer {
     status: 204,
     ...(ulid === "current" ? { headers: { "Set-Cookie": clearedCookie() } } : {}),
   };
+}
+
+/** A program has no sessions; it may manage those of people. @throws GatewayError `forbidden`. */
+function requirePerson({ principal }: AuthorisedCall): void {
+  if (nameOfUser(principal) === undefined) authoriseInGateway(principal, "gateway.manage");
 }
 
 function mayEnd({ principal }: AuthorisedCall, session: BrowserSession): boolean {

@@ -132,7 +132,8 @@ function parse(text: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-const OPEN = /^\/(healthz|readyz|problems\/)/;
+const OPEN =
+  /^\/(healthz|readyz|problems\/|ui\/claim|ca\.(crt|der|sha256)|\.well-known\/est\/cacerts)/;
 
 /** What may be wrong with a request before anybody looks whose it is. */
 const BEFORE_ACCESS = new Set([400, 401, 403, 431]);

@@ -22,6 +22,8 @@ const OF_VALUES: readonly string[] = [
   "DELETE /:account/things/:thing/actions/:action/:id",
   "POST /:account/things/:thing/events/:event",
   "POST /:account/data/:thing",
+  // A stranger's question changes nothing until a person decides on it; a flood of them would fill the log.
+  "POST /join",
 ];
 
 type Entry = Readonly<Record<string, unknown>> & { readonly action: string };
