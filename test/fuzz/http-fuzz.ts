@@ -135,8 +135,8 @@ function parse(text: string): Readonly<Record<string, unknown>> | undefined {
 const OPEN =
   /^\/(healthz|readyz|problems\/|ui\/claim|ca\.(crt|der|sha256)|\.well-known\/est\/cacerts)/;
 
-/** What may be wrong with a request before anybody looks whose it is. */
-const BEFORE_ACCESS = new Set([400, 401, 403, 431]);
+/** What may be wrong with a request before anybody looks whose it is: 421 is the host of a browser. */
+const BEFORE_ACCESS = new Set([400, 401, 403, 421, 431]);
 
 function accessFaults(request: FuzzRequest, { status }: Answer): readonly string[] {
   if (request.asker === "other" && request.isHttp && request.path.startsWith("/site/")) {

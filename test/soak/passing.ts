@@ -29,6 +29,8 @@ async function pass(stage: Stage, dice: Dice, thing: string): Promise<void> {
   await expect(stage, [201], "PUT", path, DESCRIPTION);
   const body = { resources: onThings(thing) };
   const made = await expect(stage, [201], "POST", `/${ACCOUNT}/mqtt`, body);
+  // `expect` has said what went wrong.
+  if (made === undefined) return;
   const { ulid, ...login } = made as Login & { ulid: string };
   const client = await enter(stage, login, { clientId: thing, clean: false });
   if (client !== undefined) {
@@ -52,6 +54,7 @@ async function pass(stage: Stage, dice: Dice, thing: string): Promise<void> {
 async function passToken(stage: Stage): Promise<void> {
   const body = { scopes: ["thing.read"], description: "passing" };
   const made = await expect(stage, [201], "POST", "/gateway/tokens", body);
+  if (made === undefined) return;
   const { ulid, token } = made as { ulid: string; token: string };
   const authorization = `Bearer ${token}`;
   const path = `/${ACCOUNT}/things/boiler`;
