@@ -108,12 +108,23 @@ const TLS_WORDS: readonly (readonly [RegExp, string])[] = [
     "its certificate is for another name: connect by that name, or give it as servername",
   ],
   [/^CERT_REVOKED$/, "its certificate has been revoked"],
-  [/CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE/, "it wants a client certificate: give cert and key"],
+  [/CERTIFICATE_REQUIRED/, "it wants a client certificate: give cert and key"],
+  // TLS 1.2 says no more than this (RFC 5246 §7.2.2).
+  [
+    /HANDSHAKE_FAILURE/,
+    "it ended the TLS handshake: we have nothing in common, or it wants a client certificate: give cert and key",
+  ],
   [
     /ALERT_(BAD_CERTIFICATE|UNKNOWN_CA|CERTIFICATE_UNKNOWN|CERTIFICATE_EXPIRED|CERTIFICATE_REVOKED|ACCESS_DENIED)/,
     "it does not take our client certificate",
   ],
   [/NO_APPLICATION_PROTOCOL/, "it does not speak the protocol given as alpn"],
+  [/^ERR_SSL_BAD_EXTENSION$/, "it chose a protocol that alpn does not offer"],
+  [
+    /UNRECOGNIZED_NAME/,
+    "it does not know the name that it is asked for (SNI): give the one it has as servername",
+  ],
+  [/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/, "it speaks neither TLS 1.2 nor a newer version"],
   [/WRONG_VERSION_NUMBER|^ERR_SSL_PACKET_LENGTH/, "it does not speak TLS on this port"],
   [/KEY_VALUES_MISMATCH/, "cert and key do not belong together"],
   [/^(ERR_SSL_|ERR_OSSL_|ERR_TLS_|EPROTO$)/, "no TLS connection came about"],
