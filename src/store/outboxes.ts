@@ -15,9 +15,9 @@ const LOOK_EVERY_MS = 10_000;
 export type OutboxesDeps = Omit<OutboxDeps, "bytesMax"> & {
   /** Bytes that all of them may hold of the disk; `Infinity`: nobody knows yet. */
   readonly roomBytes: () => number;
-  /** What the settings of an uplink mean; without: that everything is owed, in order. */
   /** Hears what is dropped. */
   readonly log: Log;
+  /** What the settings of an uplink mean; without: that everything is owed, in order. */
   readonly termsOf?: ((uplink: Uplink) => OutboxTerms) | undefined;
 };
 
