@@ -2,6 +2,7 @@ import { generate, type IConnackPacket, type Packet } from "mqtt-packet";
 import { FIXED_LIMITS } from "../limits.ts";
 import type { Route } from "./line-dial.ts";
 import { LineFailure } from "./line-failure.ts";
+import { varInt } from "./line-publish-frame.ts";
 import { connackFailure } from "./line-reasons.ts";
 
 /** Published by the broker when a line ends without leave. */
@@ -48,7 +49,8 @@ const RECEIVE_MAX = 65_535;
 
 export function connectPacket(settings: LineSettings): Buffer {
   const { protocol, clientId, keepaliveS, username, password, will, clean = false } = settings;
-  return generate({
+  const isNameless = username === undefined && password !== undefined;
+  const packet = generate({
     cmd: "connect",
     protocolId: "MQTT",
     protocolVersion: protocol,
@@ -56,6 +58,7 @@ export function connectPacket(settings: LineSettings): Buffer {
     clientId,
     keepalive: keepaliveS,
     ...(username === undefined ? {} : { username }),
+    ...(isNameless ? { username: PLACEHOLDER } : {}),
     ...(password === undefined ? {} : { password: Buffer.from(password) }),
     ...(will === undefined ? {} : { will: { ...will } }),
     ...(protocol === 4
@@ -68,6 +71,23 @@ export function connectPacket(settings: LineSettings): Buffer {
           },
         }),
   });
+  return isNameless ? withoutUsername(packet, Buffer.byteLength(password)) : packet;
+}
+
+const PLACEHOLDER = "-";
+
+/** MQTT 5 §3.1.2.9 allows a password without a user name; `mqtt-packet` does not write one. */
+function withoutUsername(packet: Buffer, passwordBytes: number): Buffer {
+  // The length of the packet ends with the first byte below 0x80 (§1.5.5).
+  const bodyAt = 2 + packet.subarray(1).findIndex((byte) => byte < 0x80);
+  const body = Buffer.from(packet.subarray(bodyAt));
+  const flagsAt = 2 + "MQTT".length + 1;
+  body.writeUInt8(body.readUInt8(flagsAt) & 0x7f, flagsAt);
+  // Each text has its length before it in two bytes; the password is the last.
+  const nameEnd = body.length - passwordBytes - 2;
+  const nameAt = nameEnd - PLACEHOLDER.length - 2;
+  const rest = Buffer.concat([body.subarray(0, nameAt), body.subarray(nameEnd)]);
+  return Buffer.concat([packet.subarray(0, 1), Buffer.from(varInt(rest.length), "latin1"), rest]);
 }
 
 /** What the first packet from the broker means. */

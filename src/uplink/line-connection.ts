@@ -59,7 +59,7 @@ export class Connection implements Line {
       onStalled: (why) => this.#end(new LineFailure("stalled", `${this.#at}: ${why}`)),
     });
     stream.on("data", (chunk: Buffer) => this.#read(chunk));
-    stream.on("error", (error) => this.#end(lineFailureOf(error, this.#at)));
+    stream.on("error", (error) => this.#end(this.#failureOf(error)));
     stream.on("close", () => this.#end(this.#hungUp()));
     stream.on("end", () => this.#end(this.#hungUp()));
     this.#write(connectPacket(settings));
@@ -333,14 +333,22 @@ export class Connection implements Line {
     );
   }
 
+  #failureOf(error: unknown): LineFailure {
+    const failure = lineFailureOf(error, this.#at);
+    return failure.kind === "closed" && this.#granted === undefined ? this.#hungUp() : failure;
+  }
+
   #hungUp(): LineFailure {
     if (this.#granted !== undefined) {
       return new LineFailure("closed", `${this.#at}: the broker closed the connection`);
     }
+    const { protocol, url } = this.#settings;
     const words = "it closed the connection without an answer to our CONNECT";
-    const hint =
-      this.#settings.protocol === 5 ? ': if it does not speak MQTT 5, set "protocol": 4' : "";
-    return new LineFailure("closed", `${this.#at}: ${words}${hint}`);
+    const hints = [
+      ...(url.startsWith("mqtt:") ? ["if it wants TLS, the url is to begin with mqtts"] : []),
+      ...(protocol === 5 ? ['if it does not speak MQTT 5, set "protocol": 4'] : []),
+    ];
+    return new LineFailure("closed", [`${this.#at}: ${words}`, ...hints].join("; "));
   }
 
   #end(failure: LineFailure, how: "gracefully" | "at once" = "at once"): void {

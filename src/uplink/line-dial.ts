@@ -61,10 +61,11 @@ async function openSocket(route: Route, target: Endpoint, signal: AbortSignal): 
   requireAllowed(target, "");
   const proxy = new URL(route.proxy);
   const socket = await connect(proxyEndpoint(proxy), "the proxy ", signal);
-  return within(socket, signal, "the proxy", async () => {
+  const step = async (): Promise<Socket> => {
     await passProxy(socket, proxy, target);
     return socket;
-  });
+  };
+  return within(socket, signal, "the proxy", step, "is it an HTTP proxy?");
 }
 
 async function connect(to: Endpoint, whose: string, signal: AbortSignal): Promise<Socket> {
@@ -102,12 +103,13 @@ async function secure(
       ...(key === undefined ? {} : { key }),
       ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
     });
-  return within(socket, signal, `${host}:${port}`, async () => {
+  const step = async (): Promise<Duplex> => {
     const secured = open();
     secured.on("error", () => socket.destroy());
     await once(secured, "secureConnect", { signal });
     return secured;
-  });
+  };
+  return within(socket, signal, `${host}:${port}`, step, "does it speak TLS on this port?");
 }
 
 async function openWebSocket(
@@ -121,7 +123,7 @@ async function openWebSocket(
 ): Promise<Duplex> {
   const asked = new URL(url);
   if (asked.pathname === "/") asked.pathname = WEBSOCKET_PATH;
-  return within(stream, options.signal, options.name, async () => {
+  const step = async (): Promise<Duplex> => {
     // [MQTT-6.0.0-3]: the subprotocol is mqtt, and `ws` insists on it.
     const socket = new WebSocket(asked, ["mqtt"], {
       createConnection: () => stream,
@@ -132,7 +134,8 @@ async function openWebSocket(
     carried.on("error", ignore);
     await openOf(socket, options.name);
     return carried;
-  });
+  };
+  return within(stream, options.signal, options.name, step, "does it take WebSockets there?");
 }
 
 async function openOf(socket: WebSocket, name: string): Promise<void> {
@@ -146,12 +149,16 @@ async function openOf(socket: WebSocket, name: string): Promise<void> {
   });
 }
 
-/** Does a step of the way; if it fails or `signal` comes, nothing is left open. */
+/**
+ * Does a step of the way; if it fails or `signal` comes, nothing is left open. `asWell`: what to think of
+ * where the other end just hangs up.
+ */
 async function within<Result extends Duplex>(
   stream: Duplex,
   signal: AbortSignal,
   at: string,
   step: () => Promise<Result>,
+  asWell?: string,
 ): Promise<Result> {
   const abort = (): void => {
     stream.destroy(aborted());
@@ -164,7 +171,10 @@ async function within<Result extends Duplex>(
     return await step();
   } catch (error) {
     stream.destroy();
-    throw signal.aborted ? aborted() : lineFailureOf(error, at);
+    if (signal.aborted) throw aborted();
+    const failure = lineFailureOf(error, at);
+    if (failure.kind !== "closed" || asWell === undefined) throw failure;
+    throw new LineFailure("closed", `${failure.message}: ${asWell}`, { cause: failure });
   } finally {
     signal.removeEventListener("abort", abort);
   }

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { SocksClient } from "socks";
 import { FIXED_LIMITS } from "../limits.ts";
-import { LineFailure } from "./line-failure.ts";
+import { LineFailure, type LineFailureKind } from "./line-failure.ts";
 
 /** Where a proxy, or upstream, is. */
 export type Endpoint = { readonly host: string; readonly port: number };
@@ -66,7 +66,7 @@ async function readHead(socket: Socket): Promise<string> {
       }
       if (head.length > FIXED_LIMITS.uplinkProxyHeadBytesMax) return "";
     } else if (socket.readableEnded || socket.destroyed) {
-      throw new LineFailure("unreachable", "the proxy: it closed the connection");
+      throw new LineFailure("closed", "the proxy: it closed the connection");
     } else {
       await Promise.race([once(socket, "readable"), once(socket, "close")]);
     }
@@ -95,9 +95,22 @@ async function passSocksProxy(socket: Socket, proxy: URL, target: Endpoint): Pro
     });
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
-    const isLogin = /auth/i.test(said);
-    const words = isLogin ? "it does not take our user name and password" : `it says: ${said}`;
+    const [, kind, words] = SOCKS_WORDS.find(([pattern]) => pattern.test(said)) ?? [];
     // The library's error carries its options, and with them the password: it is no cause.
-    throw new LineFailure(isLogin ? "refused" : "unreachable", `the proxy: ${words}`);
+    throw new LineFailure(kind ?? "unreachable", `the proxy: ${words ?? `it says: ${said}`}`);
   }
 }
+
+/** What the library says, of RFC 1928 §6 and of what is no SOCKS at all. */
+const SOCKS_WORDS: readonly (readonly [RegExp, LineFailureKind, string])[] = [
+  [/auth/i, "refused", "it does not take our user name and password"],
+  [/NotAllowed/, "refused", "it does not let us through to upstream"],
+  [/ConnectionRefused/, "unreachable", "nothing listens at upstream (connection refused)"],
+  [/(Host|Network)Unreachable|TTLExpired/, "unreachable", "it cannot reach upstream"],
+  [/rejected/i, "unreachable", "it does not let us through to upstream, or cannot reach it"],
+  [
+    /ECONNRESET|EPIPE|closed|Invalid|timed out/i,
+    "unreachable",
+    "it does not answer as a SOCKS proxy",
+  ],
+];

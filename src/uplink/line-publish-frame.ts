@@ -74,8 +74,8 @@ function byte(value: number): string {
   return String.fromCharCode(value);
 }
 
-/** MQTT §2.2.3. */
-function varInt(value: number): string {
+/** The length of a packet (MQTT §2.2.3), with a character for each byte. */
+export function varInt(value: number): string {
   let text = "";
   let rest = value;
   do {

@@ -6,7 +6,7 @@ export function connackFailure(
   code: number,
   reasonString: string | undefined,
 ): LineFailure {
-  const words = protocol === 4 ? RETURN_CODES[code] : REASONS[code];
+  const words = protocol === 4 ? RETURN_CODES[code] : (CONNACK_REASONS[code] ?? REASONS[code]);
   const said = words ?? `the broker refused the connection (code ${code})`;
   return new LineFailure("refused", withReason(said, reasonString), { code });
 }
@@ -23,13 +23,20 @@ export function reasonWords(code: number, reasonString: string | undefined): str
   return withReason(REASONS[code] ?? `reason code ${hex(code)}`, reasonString);
 }
 
+const NOT_LET_IN = "user name, password or certificate is wrong or has no right";
+
 /** MQTT 3.1.1 §3.2.2.3. */
 const RETURN_CODES: Readonly<Record<number, string>> = {
   1: 'the broker does not speak this version of MQTT: try "protocol": 4',
   2: "the broker does not take the client id",
   3: "the broker is not available now",
   4: "user name or password is wrong",
-  5: "the broker does not let us in: user name, password or certificate is wrong or has no right",
+  5: `the broker does not let us in: ${NOT_LET_IN}`,
+};
+
+/** MQTT 5 §3.2.2.2, where more can be said of a CONNECT; brokers say it of a wrong password, too. */
+const CONNACK_REASONS: Readonly<Record<number, string>> = {
+  0x87: `the broker does not let us in (not authorized): ${NOT_LET_IN}`,
 };
 
 /** MQTT 5 §2.4. */

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { Clock } from "../clock.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import type { Granted, LineSettings } from "./line-connect.ts";
@@ -83,12 +84,14 @@ export async function openLine(
   const cancel = deps.clock.after(uplinkConnectMsMax, () => late.abort());
   const either = AbortSignal.any([signal, late.signal]);
   let stage = "the connection did not come about";
+  let stream: Duplex | undefined;
   try {
-    const stream = await dial(settings, uplinkPacketBytesMax, either);
+    stream = await dial(settings, uplinkPacketBytesMax, either);
     stage = "our CONNECT was not answered";
     const connection = new Connection(stream, settings, events, deps);
     return await connection.granted(either);
   } catch (error) {
+    stream?.destroy();
     if (signal.aborted || !late.signal.aborted) throw error;
     const seconds = uplinkConnectMsMax / 1_000;
     throw new LineFailure("timeout", `${new URL(settings.url).host}: ${stage} within ${seconds} s`);

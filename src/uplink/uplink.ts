@@ -181,7 +181,7 @@ export class UplinkRun {
         this.#try.signal,
       );
     } catch (error) {
-      return this.#judge(lineFailureOf(error, this.#deps.settings.url), undefined);
+      return this.#judge(lineFailureOf(error, new URL(this.#deps.settings.url).host), undefined);
     }
     const openedMs = clock.monotonicMs();
     const work = this.#begin(line, topics);

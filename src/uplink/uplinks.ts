@@ -112,7 +112,7 @@ export class UplinkEdge {
       await line.close();
       return result;
     } catch (error) {
-      const { message } = lineFailureOf(error, settings.url);
+      const { message } = lineFailureOf(error, new URL(settings.url).host);
       return { isReached: false, detail: message, tookMs: tookMs() };
     }
   }

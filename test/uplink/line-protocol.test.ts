@@ -70,7 +70,7 @@ const REFUSALS: readonly (readonly [protocol: 4 | 5, code: number, words: RegExp
   [4, 9, /refused the connection \(code 9\)/],
   [5, 0x85, /does not take the client id/],
   [5, 0x86, /user name or password is wrong/],
-  [5, 0x87, /^not authorized/],
+  [5, 0x87, /not authorized.*user name, password or certificate is wrong/],
   [5, 0x8a, /we are banned/],
   [5, 0x9f, /connections come too often/],
 ];

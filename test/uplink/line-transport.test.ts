@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { test, type Test } from "tap";
 import type { UpMessage } from "../../src/uplink/message.ts";
 import { needs } from "../systemd/programs.ts";
@@ -107,6 +109,33 @@ await test("ws: a port that takes no WebSockets is told so", MOSQUITTO, async (t
   const other = await failureOf(connectLine(t, lineSettings(`ws://127.0.0.1:${http.port}`)));
   t.match(other, { kind: "unreachable", message: /takes no WebSockets there \(HTTP 404\)/ });
 });
+
+const HANG_UPS: readonly (readonly [url: string, proxy: string | undefined, words: RegExp])[] = [
+  ["mqtt://", undefined, /without an answer to our CONNECT; if it wants TLS, .*mqtts; .*MQTT 5/],
+  ["mqtts://", undefined, /: does it speak TLS on this port\?$/],
+  ["ws://", undefined, /: does it take WebSockets there\?$/],
+  ["mqtt://", "http://", /^the proxy: .*: is it an HTTP proxy\?$/],
+  ["mqtt://", "socks5://", /^the proxy: it does not answer as a SOCKS proxy$/],
+  ["mqtt://", "socks4://", /^the proxy: it does not answer as a SOCKS proxy$/],
+];
+
+for (const how of ["closes", "resets"] as const) {
+  await test(`a port that ${how} at our first word: it is said what it may not be`, async (t) => {
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.once("data", () => (how === "closes" ? socket.end() : socket.resetAndDestroy()));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    t.teardown(() => server.close());
+    const at = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    for (const [url, proxy, words] of HANG_UPS) {
+      const given = proxy === undefined ? {} : { proxy: proxy + at };
+      const failure = await failureOf(connectLine(t, lineSettings(url + at, given)));
+      t.match(failure.message, words);
+    }
+  });
+}
 
 await test("nobody there: it is said what was tried", async (t) => {
   const { port } = await startClosed(t);
