@@ -33,6 +33,8 @@ export const ACCESS_LIMITS = {
   loginWaitMsMax: 300_000,
   /** Without a try for so long the failed log-ins of a name are forgotten. */
   loginQuietMs: 900_000,
+  /** UTF-16 units of a name whose failed log-ins are told from those of others: no name there is has more. */
+  loginNameLengthMax: 64,
   /** People who may log in: each is held in memory, and a site has some dozens. */
   usersMax: 1_000,
   /** Sessions of one person that are open at once: a phone, a laptop, a panel; the one unused longest ends. */

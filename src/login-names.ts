@@ -29,7 +29,8 @@ export class LoginNames {
    * A password of this name is to be checked: 0, or the whole seconds until it may be. It counts as
    * failed until it is said to be right, so that parallel guesses count.
    */
-  take(name: string, address: string): number {
+  take(given: string, address: string): number {
+    const name = given.length > FIXED_LIMITS.loginNameLengthMax ? NOBODY : given;
     if (this.#freeFailures === 0 || this.#known.has(pairOf(name, address))) return 0;
     const now = this.#clock.monotonicMs();
     const known = this.#names.get(name);
@@ -67,6 +68,9 @@ export class LoginNames {
     for (const pair of this.#known) if (pair.startsWith(`${name}\0`)) this.#known.delete(pair);
   }
 }
+
+/** Whose name is longer than any there is: nobody's, and of a megabyte it is not remembered. */
+const NOBODY = "";
 
 /** No name and no address has a NUL in it. */
 function pairOf(name: string, address: string): string {

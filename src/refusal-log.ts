@@ -1,6 +1,7 @@
 import type { Clock } from "./clock.ts";
 import type { ErrorCode } from "./errors.ts";
 import { FIXED_LIMITS } from "./limits.ts";
+import { keptText } from "./kept-text.ts";
 import { peerNetwork } from "./peer-network.ts";
 import type { RefusalCause } from "./refusal-causes.ts";
 import { withoutTokens } from "./secrets.ts";
@@ -169,7 +170,7 @@ function bounded(refusal: Refusal): Refusal {
 }
 
 function cut(text: string): string {
-  return withoutTokens(text).slice(0, FIXED_LIMITS.refusalTextLengthMax);
+  return keptText(withoutTokens(text), FIXED_LIMITS.refusalTextLengthMax);
 }
 
 /** `::ffff:192.0.2.1` and `192.0.2.1` are one address. */

@@ -92,5 +92,7 @@ await test("0 is no bound, and what is remembered has one", (t) => {
   t.equal(names.take(NAME, STRANGER), 0, "the oldest is forgotten");
   names.take("bert", STRANGER);
   t.not(names.take("bert", COLLEAGUE), 0, "and so is who was right longest ago");
+  t.equal(names.take("long".repeat(100), STRANGER), 0);
+  t.not(names.take("other".repeat(100), STRANGER), 0, "long names are nobody's, and are one");
   t.end();
 });

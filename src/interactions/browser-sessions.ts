@@ -1,4 +1,5 @@
 import { isOver, momentIn } from "../clock.ts";
+import { keptText } from "../kept-text.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { generateToken, lookupDigest } from "../secrets.ts";
 import type { BrowserSession, SetEnd } from "../store/browser-sessions.ts";
@@ -36,7 +37,7 @@ export function openBrowserSession(
     digest: lookupDigest(text),
     user,
     created: now,
-    agent: agent.slice(0, FIXED_LIMITS.userAgentLengthMax),
+    agent: keptText(agent, FIXED_LIMITS.userAgentLengthMax),
     lastUsed: { at: now, address },
     idle: endIn(deps, FIXED_LIMITS.sessionIdleMs),
     end: endIn(deps, FIXED_LIMITS.sessionLifeMs),

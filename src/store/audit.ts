@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { CancelTimer, Clock } from "../clock.ts";
+import { keptText } from "../kept-text.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { withoutTokens } from "../secrets.ts";
 import { AuditRepeats } from "./audit-repeats.ts";
@@ -284,5 +285,5 @@ function bounded(record: AuditRecord): AuditRecord {
 }
 
 function cut(text: string): string {
-  return withoutTokens(text).slice(0, FIXED_LIMITS.auditTextLengthMax);
+  return keptText(withoutTokens(text), FIXED_LIMITS.auditTextLengthMax);
 }
