@@ -3,7 +3,7 @@ import Koa from "koa";
 import type { Peer } from "../channel.ts";
 import { ERRORS, GatewayError } from "../errors.ts";
 import { withoutTokens } from "../secrets.ts";
-import { isOfAccount, type Principal } from "../thing/access.ts";
+import { hasSameRights, isOfAccount, type Principal } from "../thing/access.ts";
 import { isAccountName } from "../thing/thing.ts";
 import { makeAuthenticator, type Authenticator } from "./authentication.ts";
 import { requireOwnPage } from "./browser-requests.ts";
@@ -108,7 +108,27 @@ async function answerRoute(
   requireKnown(call.query, route.query ?? []);
   requireWritable(edge.deps, context.method);
   // The call itself: a copy with one member more costs as much as all the checks here.
-  return conditional(call, await route.answer(Object.assign(call, { principal })));
+  const readBody = bodyOfEntitled(edge, call, principal);
+  return conditional(call, await route.answer(Object.assign(call, { principal, readBody })));
+}
+
+/**
+ * A body may take a minute to arrive. Who has lost his rights in it, or was deleted, must not have a
+ * request open that still does what he wants.
+ */
+function bodyOfEntitled(
+  { authenticate }: Edge,
+  call: Call,
+  principal: Principal,
+): Call["readBody"] {
+  const { readBody } = call;
+  return async () => {
+    const body = await readBody();
+    const now = await authenticate(call.header("authorization"), call);
+    if (hasSameRights(now, principal)) return body;
+    const detail = `what ${principal.name} may do has changed while the request arrived`;
+    throw new GatewayError("forbidden", detail);
+  };
 }
 
 /** A box that is nobody's says nothing of what is there, nor whether a credential is good. */

@@ -112,6 +112,19 @@ export function mayOnThing(
   return principal.grants.some((grant) => grantCovers(grant, thing, ability));
 }
 
+/** Are both the same one, and may the same? Of a credential whose grants were set anew: no. */
+export function hasSameRights(one: Principal, other: Principal): boolean {
+  if (one.name !== other.name || one.account !== other.account) return false;
+  if (one.kind === "credential") {
+    return other.kind === "credential" && one.id === other.id && one.grants === other.grants;
+  }
+  return other.kind === "token" && isSameSet(one.scopes, other.scopes);
+}
+
+function isSameSet(one: ReadonlySet<string>, other: ReadonlySet<string>): boolean {
+  return one.size === other.size && [...one].every((item) => other.has(item));
+}
+
 /** What a change says of where it came from: nothing, or the number of the uplink. */
 export function originOf(principal: Principal): { readonly via?: number } {
   if (principal.kind === "credential" || principal.via === undefined) return {};

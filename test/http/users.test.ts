@@ -1,5 +1,6 @@
 import { test, type Test } from "tap";
 import { startGateway, type Gateway } from "./harness.ts";
+import { RawSocket } from "./raw-socket.ts";
 
 const PASSWORD = "correct horse battery";
 const OTHER = "quite another phrase";
@@ -141,4 +142,59 @@ await test("the last admin stays one", async (t) => {
   await call("PUT", "/gateway/users/second", { json: { role: "admin", password: PASSWORD } });
   t.equal((await call("PUT", "/gateway/users/admin", demoted)).status, 200);
   t.equal((await call("DELETE", "/gateway/users/second")).json.code, "conflict");
+});
+
+/** Its head is sent and taken, its body is yet to come. */
+async function beginRequest({ port }: Gateway, authorization: string, text: string) {
+  const socket = await RawSocket.open(port);
+  const lines = [
+    "PUT /gateway/users/accomplice HTTP/1.1",
+    "Host: localhost",
+    `Authorization: ${authorization}`,
+    "Expect: 100-continue",
+    `Content-Length: ${text.length}`,
+  ];
+  socket.send(`${lines.join("\r\n")}\r\n\r\n`);
+  await socket.heard(/ 100 /);
+  return socket;
+}
+
+await test("who loses his rights while his request arrives changes nothing with it", async (t) => {
+  const gateway = await startSite(t);
+  const { call } = gateway;
+  for (const name of ["gone", "demoted", "changed"]) {
+    const json = { role: "admin", password: PASSWORD };
+    t.equal((await call("PUT", `/gateway/users/${name}`, { json })).status, 201);
+  }
+  const made = await call("POST", "/gateway/tokens", { json: { scopes: ["gateway.manage"] } });
+  const { token, ulid } = made.json;
+  const text = JSON.stringify({ role: "admin", password: PASSWORD });
+  const cases = [
+    ["gone", 401, async () => call("DELETE", "/gateway/users/gone")],
+    [
+      "demoted",
+      403,
+      async () => call("PUT", "/gateway/users/demoted", { json: { role: "viewer" } }),
+    ],
+    [
+      "changed",
+      401,
+      async () => call("PUT", "/gateway/users/changed/password", { json: { password: OTHER } }),
+    ],
+    ["token", 401, async () => call("DELETE", `/gateway/tokens/${ulid}`)],
+  ] as const;
+  for (const [name, status, revoke] of cases) {
+    const authorization =
+      name === "token" ? `Bearer ${token}` : basic(name, PASSWORD).authorization;
+    const socket = await beginRequest(gateway, authorization, text);
+    t.match((await revoke()).status, /^20/, name);
+    socket.send(text);
+    t.match(await socket.heard(/\r\n\r\n[^]*\r\n\r\n/), ` ${status} `, name);
+    socket.socket.destroy();
+  }
+  t.equal((await call("GET", "/gateway/users/accomplice")).status, 404);
+  const socket = await beginRequest(gateway, basic("admin", PASSWORD).authorization, text);
+  socket.send(text);
+  await socket.heard(/ 201 /);
+  socket.socket.destroy();
 });
