@@ -327,10 +327,9 @@ export class Connection implements Line {
     if (this.#granted !== undefined && this.#settings.protocol === 5) {
       this.#write(generate({ cmd: "disconnect", reasonCode: 0x82 }, this.#generated));
     }
-    this.#end(
-      new LineFailure("protocol", `${this.#at} broke the protocol: ${detail}`),
-      "gracefully",
-    );
+    const words =
+      this.#granted === undefined ? "does not answer as MQTT does" : "broke the protocol";
+    this.#end(new LineFailure("protocol", `${this.#at} ${words}: ${detail}`), "gracefully");
   }
 
   #failureOf(error: unknown): LineFailure {

@@ -43,7 +43,7 @@ export async function dial(
 ): Promise<Duplex> {
   const url = new URL(route.url);
   const target = targetOf(url);
-  const name = `${target.host}:${target.port}`;
+  const name = nameOf(target);
   const socket = await openSocket(route, target, signal);
   const isSecure = url.protocol === "mqtts:" || url.protocol === "wss:";
   const stream = isSecure ? await secure(route, target, socket, signal) : socket;
@@ -72,24 +72,30 @@ async function connect(to: Endpoint, whose: string, signal: AbortSignal): Promis
   const { host, port } = to;
   requireAllowed(to, whose);
   const socket = connectTcp({ host, port, noDelay: true, keepAlive: true, lookup: lookupUpstream });
-  return within(socket, signal, `${whose}${host}:${port}`, async () => {
+  return within(socket, signal, whose + nameOf(to), async () => {
     await once(socket, "connect", { signal });
     return socket;
   });
 }
 
 /** @throws LineFailure for an IP address that no uplink must be at; names are looked at when looked up. */
-function requireAllowed({ host, port }: Endpoint, whose: string): void {
-  const fault = upstreamAddressFault(host);
-  if (fault !== undefined) throw new LineFailure("forbidden", `${whose}${host}:${port} ${fault}`);
+function requireAllowed(to: Endpoint, whose: string): void {
+  const fault = upstreamAddressFault(to.host);
+  if (fault !== undefined) throw new LineFailure("forbidden", `${whose}${nameOf(to)} ${fault}`);
+}
+
+/** RFC 3986 §3.2.2: an IPv6 address stands in brackets before a port. */
+function nameOf({ host, port }: Endpoint): string {
+  return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 }
 
 async function secure(
   route: Route,
-  { host, port }: Endpoint,
+  target: Endpoint,
   socket: Socket,
   signal: AbortSignal,
 ): Promise<Duplex> {
+  const { host } = target;
   const { ca, cert, key, alpn } = route;
   const servername = route.servername ?? (isIP(host) === 0 ? host : undefined);
   const open = (): ReturnType<typeof connectTls> =>
@@ -109,7 +115,7 @@ async function secure(
     await once(secured, "secureConnect", { signal });
     return secured;
   };
-  return within(socket, signal, `${host}:${port}`, step, "does it speak TLS on this port?");
+  return within(socket, signal, nameOf(target), step, "does it speak TLS on this port?");
 }
 
 async function openWebSocket(

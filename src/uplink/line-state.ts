@@ -5,7 +5,10 @@ import type { LineFailure } from "./line-failure.ts";
 
 type State = UplinkLine["state"];
 
-/** How the line of one uplink stands, for those who ask; told in the log when it changes. */
+/**
+ * How the line of one uplink stands, for those who ask. Told in the log when that changes, and when it
+ * fails for another reason than before.
+ */
 export class LineState {
   readonly #uplink: string;
   readonly #clock: Pick<Clock, "wallMs">;
@@ -13,6 +16,8 @@ export class LineState {
   #state: State;
   #since: number;
   #lastError: UplinkLine["lastError"];
+  /** Of the last failure since it was better. */
+  #toldKind: LineFailure["kind"] | undefined;
   #opened = 0;
   #failed = 0;
 
@@ -41,11 +46,13 @@ export class LineState {
   }
 
   connected(): void {
+    this.#toldKind = undefined;
     if (this.#state !== "connected") this.#opened += 1;
     this.#set("connected");
   }
 
   paused(): void {
+    this.#toldKind = undefined;
     this.#set("paused");
   }
 
@@ -53,9 +60,12 @@ export class LineState {
   failed(failure: LineFailure): void {
     this.#failed += 1;
     this.noteError(failure.message);
-    const { kind } = failure;
-    const isJudged = kind === "stalled" || kind === "refused";
-    this.#set(isJudged ? kind : "connecting", failure.message);
+    const { kind, message } = failure;
+    const state = kind === "stalled" || kind === "refused" ? kind : "connecting";
+    const isToldAnew = state === this.#state && kind !== this.#toldKind;
+    this.#toldKind = kind;
+    if (isToldAnew) this.#tell(message);
+    else this.#set(state, message);
   }
 
   /** Something went wrong, and the line stands. */
@@ -67,8 +77,12 @@ export class LineState {
     if (state === this.#state) return;
     this.#state = state;
     this.#since = this.#clock.wallMs();
+    this.#tell(error);
+  }
+
+  #tell(error: string | undefined): void {
     const fields = { uplink: this.#uplink, ...(error === undefined ? {} : { error }) };
-    if (error === undefined) this.#log.info(`uplink.${state}`, fields);
-    else this.#log.warn(`uplink.${state}`, fields);
+    if (error === undefined) this.#log.info(`uplink.${this.#state}`, fields);
+    else this.#log.warn(`uplink.${this.#state}`, fields);
   }
 }

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer, type AddressInfo, type Server } from "node:net";
 import { test, type Test } from "tap";
 import type { UpMessage } from "../../src/uplink/message.ts";
 import { needs } from "../systemd/programs.ts";
@@ -101,14 +101,28 @@ for (const scheme of ["ws", "wss"] as const) {
   });
 }
 
-await test("ws: a port that takes no WebSockets is told so", MOSQUITTO, async (t) => {
+await test("ws, mqtt: a port that speaks neither is told so", MOSQUITTO, async (t) => {
   const { port } = await startMosquitto(t);
   const failure = await failureOf(connectLine(t, lineSettings(`ws://127.0.0.1:${port}`)));
   t.ok(["unreachable", "closed"].includes(failure.kind), failure.message);
   const http = await startHttpProxy(t);
   const other = await failureOf(connectLine(t, lineSettings(`ws://127.0.0.1:${http.port}`)));
   t.match(other, { kind: "unreachable", message: /takes no WebSockets there \(HTTP 404\)/ });
+  const web = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", () => socket.end(`HTTP/1.1 400 Bad Request\r\n\r\n${"x".repeat(99)}`));
+  });
+  const at = `127.0.0.1:${await listen(t, web)}`;
+  const plain = await failureOf(connectLine(t, lineSettings(`mqtt://${at}`)));
+  t.match(plain, { kind: "protocol", message: `${at} does not answer as MQTT does` });
 });
+
+async function listen(t: Test, server: Server): Promise<number> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.teardown(() => server.close());
+  return (server.address() as AddressInfo).port;
+}
 
 const HANG_UPS: readonly (readonly [url: string, proxy: string | undefined, words: RegExp])[] = [
   ["mqtt://", undefined, /without an answer to our CONNECT; if it wants TLS, .*mqtts; .*MQTT 5/],
@@ -125,10 +139,7 @@ for (const how of ["closes", "resets"] as const) {
       socket.on("error", () => undefined);
       socket.once("data", () => (how === "closes" ? socket.end() : socket.resetAndDestroy()));
     });
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    t.teardown(() => server.close());
-    const at = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const at = `127.0.0.1:${await listen(t, server)}`;
     for (const [url, proxy, words] of HANG_UPS) {
       const given = proxy === undefined ? {} : { proxy: proxy + at };
       const failure = await failureOf(connectLine(t, lineSettings(url + at, given)));
@@ -142,6 +153,8 @@ await test("nobody there: it is said what was tried", async (t) => {
   const failure = await failureOf(connectLine(t, lineSettings(`mqtt://127.0.0.1:${port}`)));
   t.equal(failure.kind, "unreachable");
   t.match(failure.message, `127.0.0.1:${port}: nothing listens there`);
+  const six = await failureOf(connectLine(t, lineSettings(`mqtt://[::1]:${port}`)));
+  t.match(six.message, `[::1]:${port}: `);
   const unknown = await failureOf(connectLine(t, lineSettings("mqtt://upstream.invalid")));
   t.equal(unknown.kind, "unreachable");
   t.match(unknown.message, /^upstream\.invalid:1883: the name/);
