@@ -8,13 +8,25 @@ import type { UpMessage } from "./message.ts";
 export type PresenceDeps = {
   readonly clock: Clock;
   readonly version: string;
-  /** Counts the starts of the gateway: `Store.boot`. */
-  readonly boot: number;
+  /** Of the next line: `makeEpochs`. */
+  readonly nextEpoch: () => number;
   readonly outbox: { readonly state: Pick<Outbox["state"], "ackedSeq" | "depth"> };
 };
 
-/** Lines of one start of the gateway: their epochs stay below those of the next start. */
-const EPOCHS_PER_BOOT = 1_000_000;
+/** Tries of one start of the gateway, ten a second for three years: those of the next start are higher. */
+const EPOCHS_PER_BOOT = 1_000_000_000;
+
+/**
+ * Epochs that grow over lines, changes of settings, uplinks that are made anew and starts of the gateway.
+ * `boot` counts the starts: `Store.boot`.
+ */
+export function makeEpochs(boot: number): () => number {
+  let tries = 0;
+  return () => {
+    tries += 1;
+    return boot * EPOCHS_PER_BOOT + tries;
+  };
+}
 
 /**
  * Whether the gateway is there, as upstream sees it: retained on one topic, by a birth, a last will, and
@@ -25,7 +37,7 @@ const EPOCHS_PER_BOOT = 1_000_000;
  */
 export class Presence {
   readonly #deps: PresenceDeps;
-  #lines = 0;
+  #epoch = 0;
   #last: { readonly text: string; readonly atMs: number; readonly isEmpty: boolean } | undefined;
   #cancelTimer: CancelTimer | undefined;
 
@@ -35,7 +47,7 @@ export class Presence {
 
   /** Before each CONNECT: what upstream's broker says when the line breaks. */
   will(topic: string): UpMessage {
-    this.#lines += 1;
+    this.#epoch = this.#deps.nextEpoch();
     return this.#message(topic, { state: "offline", ...this.#place() });
   }
 
@@ -76,9 +88,8 @@ export class Presence {
   }
 
   #place(): JsonObject {
-    const { boot, version, outbox } = this.#deps;
-    const epoch = boot * EPOCHS_PER_BOOT + this.#lines;
-    return { epoch, sequence: outbox.state.ackedSeq, version };
+    const { version, outbox } = this.#deps;
+    return { epoch: this.#epoch, sequence: outbox.state.ackedSeq, version };
   }
 
   #backlog(): JsonObject {

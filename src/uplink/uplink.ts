@@ -32,6 +32,8 @@ export type UplinkRunDeps = {
   readonly settings: UplinkSettings;
   /** Of the gateway, for its presence upstream. */
   readonly version: string;
+  /** Of the next line, likewise. */
+  readonly nextEpoch: () => number;
   /** Which Things have a device connected; absent: nobody knows. */
   readonly connections: DeviceConnections | undefined;
 };
@@ -66,15 +68,15 @@ export class UplinkRun {
 
   constructor(deps: UplinkRunDeps) {
     this.#deps = deps;
-    const { interactions, outbox, settings, version } = deps;
-    const { clock, log, store } = interactions;
+    const { interactions, outbox, settings, version, nextEpoch } = deps;
+    const { clock, log } = interactions;
     const { name, isPaused } = outbox.uplink;
     this.#isPaused = isPaused;
     this.#state = new LineState(name, isPaused, clock, log);
     this.#rate = new Rate(settings.rate, clock);
     this.#mapping = makeTopicMapping(settings);
     this.#filter = makeUplinkFilter(settings);
-    this.#presence = new Presence({ clock, version, boot: store.boot, outbox });
+    this.#presence = new Presence({ clock, version, nextEpoch, outbox });
     this.#sentBefore = new SentBefore(outbox.state.ackedSeq + settings.window);
     const tell = (message: Parameters<LineWork["tell"]>[0]): void => this.#work?.tell(message);
     this.#down = new Down({ interactions, outbox, settings, mapping: this.#mapping, tell });

@@ -9,6 +9,7 @@ import { testSettingsOf } from "./line-choice.ts";
 import { lineFailureOf } from "./line-failure.ts";
 import { InboundSession } from "./line-inbound.ts";
 import { openLine } from "./line.ts";
+import { makeEpochs } from "./presence.ts";
 import { UplinkRun } from "./uplink.ts";
 
 export type UplinkEdgeDeps = {
@@ -31,11 +32,13 @@ export class UplinkEdge {
   readonly #running = new Map<string, Running>();
   /** What is stopped comes to its end before what takes its place begins. */
   readonly #turns = new Map<string, Promise<void>>();
+  readonly #nextEpoch: () => number;
   #isStarted = false;
   #connections: DeviceConnections | undefined;
 
   constructor(deps: UplinkEdgeDeps) {
     this.#deps = deps;
+    this.#nextEpoch = makeEpochs(deps.interactions.store.boot);
   }
 
   /** What the interactions call. */
@@ -124,8 +127,8 @@ export class UplinkEdge {
       if (next === undefined || this.#running.get(name) !== next) return;
       const { interactions, version } = this.#deps;
       const { outbox, settings } = next;
-      const connections = this.#connections;
-      next.run = new UplinkRun({ interactions, outbox, settings, version, connections });
+      const ofAll = { interactions, version, connections: this.#connections };
+      next.run = new UplinkRun({ ...ofAll, outbox, settings, nextEpoch: this.#nextEpoch });
       next.run.start();
     };
     const turned = (this.#turns.get(name) ?? Promise.resolve()).then(turn);

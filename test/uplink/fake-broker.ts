@@ -29,7 +29,13 @@ export class Peer {
     });
     socket.on("data", (bytes) => read.parse(bytes));
     socket.on("error", () => undefined);
-    this.ended = once(socket, "close").then(() => (this.#hasEnded = true));
+    // A reset is an end, too: `once` would reject.
+    this.ended = new Promise<void>((resolve) => {
+      socket.once("close", () => {
+        this.#hasEnded = true;
+        resolve();
+      });
+    });
   }
 
   get hasEnded(): boolean {
@@ -61,7 +67,8 @@ export class Peer {
     const bytes = packets.map((packet) =>
       Buffer.isBuffer(packet) ? packet : generate(packet, { protocolVersion: this.#protocol }),
     );
-    this.#socket.write(Buffer.concat(bytes));
+    // After `close` it says nothing, whatever still comes.
+    if (this.#socket.writable) this.#socket.write(Buffer.concat(bytes));
   }
 
   /** Takes the CONNECT as every broker would. */

@@ -1,7 +1,7 @@
 import { test } from "tap";
 import { FIXED_LIMITS } from "../../src/limits.ts";
 import type { UpMessage } from "../../src/uplink/message.ts";
-import { Presence } from "../../src/uplink/presence.ts";
+import { makeEpochs, Presence } from "../../src/uplink/presence.ts";
 import { ManualClock } from "../store/manual-clock.ts";
 
 // What upstream is told of the gateway and its backlog, and when, in the test's own time.
@@ -14,7 +14,8 @@ type Said = { readonly state: string; readonly sequence: number; readonly depth?
 function open() {
   const clock = new ManualClock();
   const state = { ackedSeq: 0, depth: { rows: 0, bytes: 0, oldestAgeMs: 0 } };
-  const presence = new Presence({ clock, version: "1.2.3", boot: 4, outbox: { state } });
+  const nextEpoch = makeEpochs(4);
+  const presence = new Presence({ clock, version: "1.2.3", nextEpoch, outbox: { state } });
   const sent: UpMessage[] = [];
   const owe = (rows: number, ageS: number): void => {
     state.depth = { rows, bytes: rows * 100, oldestAgeMs: ageS * 1_000 };
@@ -34,7 +35,7 @@ await test("what waits is told when the line opens, and once a minute while it c
   t.match(sent, [{ topic: TOPIC, retain: true }]);
   t.same(said(), [
     {
-      ...{ state: "online", epoch: 4_000_001, sequence: 0, version: "1.2.3" },
+      ...{ state: "online", epoch: 4_000_000_001, sequence: 0, version: "1.2.3" },
       depth: { rows: 1_000, bytes: 100_000, oldest_age_s: 90 },
       timestamp: "2027-03-01T12:00:00.000Z",
     },
@@ -88,11 +89,7 @@ await test("when the line is gone nothing is said, and each line has a higher ep
   t.ok(epochOf(second) > epochOf(first), "of two lines");
   line();
   t.match(said(), [{ state: "online", epoch: epochOf(second), depth: { rows: 7 } }]);
-  const after = new Presence({
-    ...{ clock, version: "1.2.3", boot: 5 },
-    outbox: { state: { ackedSeq: 0, depth: { rows: 0, bytes: 0, oldestAgeMs: 0 } } },
-  });
-  t.ok(epochOf(after.will(TOPIC)) > epochOf(second), "of two starts");
+  t.ok(makeEpochs(5)() > epochOf(second), "of two starts");
   t.match(JSON.parse(presence.goodbye(TOPIC).payload.toString()), {
     ...{ state: "offline", depth: { rows: 7 } },
   });

@@ -312,6 +312,28 @@ await test("pause takes leave and stays away, resume comes back, and a stop says
   t.equal(stateOf(loop.came.at(-1)!), "offline");
 });
 
+await test("the epoch grows with each line, whatever is changed between them", async (t) => {
+  const loop = await Loop.start(t);
+  const epochs: number[] = [];
+  const serve = async (): Promise<Peer> => {
+    const { peer, connect } = await loop.serve();
+    const { epoch } = JSON.parse(String(connect.will?.payload)) as { epoch: number };
+    epochs.push(epoch);
+    return peer;
+  };
+  (await serve()).close();
+  await serve();
+  loop.put({ window: 7 });
+  await serve();
+  loop.harness.store.outboxes.delete(NAME);
+  loop.put({});
+  await serve();
+  t.ok(
+    epochs.every((epoch, nth) => nth === 0 || epoch > epochs[nth - 1]!),
+    epochs.join(", "),
+  );
+});
+
 await test("a deleted uplink takes leave, and its name may be used anew", async (t) => {
   const loop = await Loop.start(t);
   const first = await loop.serve();
