@@ -1,4 +1,12 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /**
@@ -7,9 +15,12 @@ import { dirname, resolve } from "node:path";
  */
 export function writeDurably(path: string, text: string): void {
   const draft = `${path}.new`;
-  const file = openSync(draft, "w", 0o600);
+  // One that a power cut left, or that somebody put there to have it lead elsewhere.
+  rmSync(draft, { force: true });
+  const file = openSync(draft, "wx", 0o600);
   try {
-    writeSync(file, text);
+    // Unlike `writeSync` it goes on after a part was taken: the last blocks of a disk, say.
+    writeFileSync(file, text);
     fsyncSync(file);
   } finally {
     closeSync(file);

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { deleteDurably, writeDurably } from "./durable-file.ts";
 import type { ClaimRequest } from "./interactions/claim.ts";
 import type { Log } from "./log.ts";
@@ -11,18 +11,36 @@ export type Drop =
   | { readonly kind: "faulty"; readonly fault: string };
 
 const DROP_BYTES = 4_096;
+const FAULT = `is a link, no file, or has more than ${DROP_BYTES} bytes`;
 
 /** Reads `claim.file`. Never throws. */
 export function readDrop(path: string): Drop {
   try {
-    const { size } = statSync(path);
-    if (size > DROP_BYTES) return { kind: "faulty", fault: `has more than ${DROP_BYTES} bytes` };
-    return readRequest(JSON.parse(readFileSync(path, "utf8")));
+    const text = readBounded(path);
+    return text === undefined ? faulty(FAULT) : readRequest(JSON.parse(text));
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     if (code === "ENOENT") return { kind: "absent" };
+    if (code === "ELOOP") return faulty(FAULT);
     // The parser's own message quotes the text.
     return { kind: "faulty", fault: code === "" ? "is not JSON" : `cannot be read (${code})` };
+  }
+}
+
+/**
+ * Opened once: what is looked at is what is read. Of a link only the link would be deleted, and the
+ * password would stay; a pipe would keep the gateway from starting.
+ */
+function readBounded(path: string): string | undefined {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    if (!fstatSync(file).isFile()) return undefined;
+    const bytes = Buffer.alloc(DROP_BYTES + 1);
+    const length = readSync(file, bytes);
+    return length > DROP_BYTES ? undefined : bytes.toString("utf8", 0, length);
+  } finally {
+    closeSync(file);
   }
 }
 

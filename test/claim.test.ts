@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import {
@@ -6,6 +7,8 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  symlinkSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -314,6 +317,16 @@ await test("a drop file that is no claim is told of, without what stands in it, 
     t.notOk((stdout + stderr).includes(secret));
     t.equal(readFileSync(file, "utf8"), text, "it stays, for whoever mends it");
   }
+  const target = `${file}.elsewhere`;
+  writeFileSync(target, `{"password": "${secret}"}`);
+  for (const make of [() => symlinkSync(target, file), () => spawnSync("mkfifo", [file])]) {
+    rmSync(file);
+    make();
+    const { stdout } = await readyAndEnded(t, { ...env, SLUICE_CLAIM__FILE: file });
+    t.match(stdout, /is a link, no file/, "its password could not be deleted, or never comes");
+    t.match(codeIn(stdout), CODE);
+  }
+  rmSync(file);
   writeFileSync(file, `{"password": "${secret}"}`);
   chmodSync(file, 0o000);
   if (process.getuid?.() === 0) return;
