@@ -6,7 +6,7 @@ import type { Principal } from "../thing/access.ts";
 import { isChosenPassword, takeName } from "./chosen-passwords.ts";
 import type { InteractionDeps } from "./deps.ts";
 import { authenticateClient, clientIdOf, clientOf, noteTokenUse } from "./tokens.ts";
-import { authenticateUser } from "./users.ts";
+import { authenticateUser, isNobodysPassword } from "./users.ts";
 
 type AuthenticationDeps = Pick<InteractionDeps, "store" | "clock" | "loginNames">;
 
@@ -43,7 +43,16 @@ export async function authenticateBasic(
   const person = deps.store.users.get(user);
   if (person !== undefined) return authenticateUser(deps, person, { password, address });
   const found = await authenticateCredential(deps, user, password, address);
-  return found === undefined ? undefined : principalOf(found.credential);
+  if (found !== undefined) return principalOf(found.credential);
+  // As long as for a person: else the time alone would say which names there are.
+  if (!hasChosen(deps, user)) await isNobodysPassword(password);
+  return undefined;
+}
+
+function hasChosen(deps: AuthenticationDeps, user: string): boolean {
+  const credential = deps.store.credentials.byUsername(user);
+  if (credential === undefined || !isUsable(deps, credential)) return false;
+  return validSecrets(deps, credential).some(({ kind }) => kind === "scrypt");
 }
 
 /** Whose it is, and by what: a password, a certificate, or both. */
