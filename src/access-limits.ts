@@ -59,6 +59,10 @@ export const ACCESS_LIMITS = {
   auditSweptRowsMax: 1_000,
   /** UTF-16 units of each text in the audit log: strangers choose what is in some. */
   auditTextLengthMax: 512,
-  /** Kinds of what was refused that the audit log tells apart in a minute: disks wear out. */
+  /** Kinds of what was refused that the audit log tells apart when they come at once: disks wear out. */
   auditRepeatsMax: 100,
+  /** The same a minute in the long run, of strangers: so the log lasts for weeks whatever they do. */
+  auditStrangersPerMinute: 1,
+  /** The same of whoever has a name here: a device that was taken over, say. */
+  auditRefusedPerMinute: 10,
 } as const;

@@ -59,6 +59,26 @@ function record({ call }: Trail, requestId: string, isDone: boolean, told: Told)
     ...told,
   };
   const { audit } = call.deps.store;
-  if (isDone) audit.record(row);
-  else audit.recordRepeatable(row);
+  if (!isDone) audit.recordRepeatable(row);
+  else if (EVERYBODYS.has(row.action)) audit.recordRepeatable(row);
+  else if (isOfItself(row, principal)) audit.recordRepeatable(row, row.target);
+  else audit.record(row);
+}
+
+/**
+ * What whoever may log in at all may do as often as he likes. A row for each would let a viewer, or a
+ * program with one client secret, push everything else out of the log.
+ */
+const EVERYBODYS: ReadonlySet<string> = new Set([
+  "joining.prove",
+  "session.end",
+  "session.open",
+  "token.issue",
+  "token.revoke",
+]);
+
+/** The same, on what is somebody's own: his password, what a device says that it is. */
+function isOfItself({ action }: AuditRecord, principal: Principal | undefined): boolean {
+  if (action === "user.password") return true;
+  return action === "thing.define" && principal?.kind === "credential";
 }

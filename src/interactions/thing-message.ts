@@ -91,7 +91,10 @@ function define(deps: InteractionDeps, on: ThingRequest, { body, peer }: ThingMe
   try {
     const { thing } = putThing(deps, { ...on, description: body, keepElements: true });
     // Devices say what they are at each connection: only what is new is a change.
-    if (!isDeepStrictEqual(before, thing.description)) audit.record(record);
+    if (isDeepStrictEqual(before, thing.description)) return;
+    // Things it can make are bounded, changes are not: those are counted.
+    if (before === undefined) audit.record(record);
+    else audit.recordRepeatable(record, record.target);
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     audit.recordRepeatable({ ...record, result: error.code });

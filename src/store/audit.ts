@@ -112,11 +112,11 @@ export class AuditLog {
   }
 
   /**
-   * As `record`, for what strangers can make happen as often as they like: what comes again within a
-   * minute is counted, and told in one row.
+   * As `record`, for what somebody can make happen as often as he likes: what comes again within a
+   * minute, and of `of` if that is given, is counted, and told in one row.
    */
-  recordRepeatable(record: AuditRecord): void {
-    this.#repeats.add(record);
+  recordRepeatable(record: AuditRecord, of = ""): void {
+    this.#repeats.add(record, of);
   }
 
   /** Reads from disk: call it when the writes it should show are settled. */

@@ -247,3 +247,15 @@ await test("only who manages the box reads it, and nothing takes a record away",
     t.equal((await gateway.call(method, "/gateway/audit")).status, 405, method);
   }
 });
+
+await test("who logs in again and again does not push the others out of the log", async (t) => {
+  const gateway = await startGateway(t);
+  const password = "correct horse battery";
+  await gateway.call("PUT", "/gateway/users/vic", { json: { role: "viewer", password } });
+  for (let n = 0; n < 20; n += 1) {
+    const json = { user: "vic", password };
+    const reply = await gateway.call("POST", "/gateway/sessions", { token: undefined, json });
+    t.equal(reply.status, 201);
+  }
+  t.equal((await entries(gateway, "&action=session.open")).length, 1, "the others are counted");
+});

@@ -120,6 +120,41 @@ await test("kinds without number are counted together, so that a flood writes li
   t.ok(flood.every(({ address, principal }) => address === undefined && principal === "several"));
 });
 
+await test("strangers write a few rows a minute in the long run, and take nothing from whoever has a name", async (t) => {
+  const opened = await open(t);
+  const { audit } = opened.store;
+  const minutes = 20;
+  for (let minute = 0; minute < minutes; minute += 1) {
+    for (let n = 0; n < 300; n += 1) {
+      const address = `10.${minute}.${n >> 8}.${n & 255}`;
+      for (const target of ["pump", "valve"]) audit.recordRepeatable({ ...WRONG, address, target });
+    }
+    opened.clock.advance(60_000);
+  }
+  const found = await entries(opened);
+  const most = 2 * (FIXED_LIMITS.auditRepeatsMax + minutes * 2);
+  t.ok(found.length <= most, `${found.length} rows of 12,000`);
+  const counted = found.reduce((sum, { count = 1 }) => sum + count, 0);
+  t.equal(counted, minutes * 300 * 2, "all of them are counted");
+  const refused = { ...DELETION, result: "forbidden" };
+  audit.recordRepeatable(refused);
+  t.match((await entries(opened))[0], refused, "of a token, which has its own");
+});
+
+await test("what was done is counted, and never taken for a flood", async (t) => {
+  const opened = await open(t);
+  const { audit } = opened.store;
+  const most = FIXED_LIMITS.auditRepeatsMax;
+  for (let n = 0; n < 2 * most; n += 1) {
+    const done = { ...DELETION, principal: `user ${n}` };
+    for (const of of ["a", "b", "b"]) audit.recordRepeatable(done, of);
+  }
+  opened.clock.advance(60_000);
+  const found = await entries(opened);
+  t.equal(found.length, 2 * most * 3, "two at once, and one with a count");
+  t.ok(found.every(({ action }) => action === DELETION.action));
+});
+
 await test("beyond its rows the oldest go, and a row says how many", async (t) => {
   const opened = await open(t, { rows: 200, days: 0 });
   const { audit } = opened.store;
