@@ -6,6 +6,7 @@ import type { User } from "../store/users.ts";
 import { ROLE_NAMES } from "../thing/access.ts";
 import type { JsonObject } from "../thing/json.ts";
 import { formatTime } from "../thing/time.ts";
+import { takeLogin } from "./authentication.ts";
 import { jsonBody, parseBody } from "./body.ts";
 import { param, type Answer, type AuthorisedCall, type Route } from "./call.ts";
 import { listAnswer, PAGE_PARAMETERS, pageById, readPageRequest } from "./lists.ts";
@@ -95,11 +96,14 @@ async function putPassword(call: AuthorisedCall): Promise<Answer> {
   const { password, current } = parseBody(wantedPassword, await jsonBody(call));
   const user = users.requireUser(call.deps, name);
   if (isOwn) {
+    // Whoever has got hold of a session must not find out the password with it.
+    takeLogin(call.deps.loginFailures, call.address, name);
     const given = { password: current ?? "", address: call.address };
     if ((await users.authenticateUser(call.deps, user, given)) === undefined) {
       const faults = [{ pointer: "/current", detail: "is not the present password" }];
       throw new GatewayError("forbidden", "the present password is wrong", { faults });
     }
+    call.deps.loginFailures.giveBack(call.address);
   }
   await users.setUserPassword(call.deps, name, password);
   return { status: 204 };

@@ -130,6 +130,21 @@ await test("a new password, another role or a deletion ends a person's sessions 
   }
 });
 
+await test("with a stolen session nobody finds out the password", async (t) => {
+  const limits = { login_failures_per_minute_per_address: 3 };
+  const gateway = await startGateway(t, { limits, clock: { monotonicMs: () => 1 } });
+  await gateway.call("PUT", "/gateway/users/bert", {
+    json: { role: "viewer", password: PASSWORD },
+  });
+  const { call } = await logIn(gateway, "bert");
+  const change = async (current: string): Promise<number> =>
+    (await call("PUT", "/gateway/users/bert/password", { current, password: "quite another" }))
+      .status;
+  for (const guess of ["a", "b", "c"]) t.equal(await change(guess), 403);
+  t.equal(await change("d"), 429, "as many as there are log-ins that fail");
+  t.equal(await change(PASSWORD), 429);
+});
+
 await test("everybody sees and ends his own sessions, an admin all of them; there are ten at most", async (t) => {
   const clock = { now: 1e12 };
   const gateway = await startSite(t, clock);
