@@ -198,3 +198,22 @@ await test("who loses his rights while his request arrives changes nothing with 
   await socket.heard(/ 201 /);
   socket.socket.destroy();
 });
+
+await test("a name that nobody has may be a password: a viewer is not shown it", async (t) => {
+  const { as } = await startSite(t);
+  const slip = "my.password.by.mistake";
+  t.equal((await as(slip, "GET", "/A/things", undefined, "x")).status, 401);
+  t.equal((await as("viewer", "GET", "/A/things", undefined, "x")).status, 401);
+  for (const [who, isShown] of [
+    ["viewer", false],
+    ["installer", true],
+    ["admin", true],
+  ] as const) {
+    const all = await as(who, "GET", "/gateway/refusals");
+    t.equal(all.status, 200);
+    t.equal(all.text.includes(slip), isShown, who);
+    t.match(all.text, /"user":"viewer"/, "whose name there is everybody sees");
+    const asked = await as(who, "GET", `/gateway/refusals?user=${slip}`);
+    t.equal(asked.json.data.length, isShown ? 1 : 0, "and nobody finds it by guessing");
+  }
+});
