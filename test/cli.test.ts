@@ -105,6 +105,7 @@ await test("status says how the gateway is, claimed or not", async (t) => {
   const text = await sluice(env, "status");
   t.equal(text.code, 0);
   t.match(text.stdout, /^sluice \d\S*, up \d+ s\nstore: ok, 0 Things, \d+ changes\nbroker: 0 /);
+  t.match(text.stdout, /^not encrypted, and open to the network: http on 0\.0\.0\.0:\d+$/m);
   const json = JSON.parse((await sluice(env, "status", "--json")).stdout) as object;
   t.match(json, { name: "sluice", store: { state: "ok" } });
 });

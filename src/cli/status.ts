@@ -28,6 +28,12 @@ function linesOf(gateway: DaemonAnswer["body"]): readonly string[] {
   const store = membersOf(gateway["store"]);
   const broker = membersOf(gateway["broker"]);
   const clock = membersOf(gateway["clock"]);
+  const tls = membersOf(gateway["tls"]);
+  const fingerprint = membersOf(tls["ca"])["sha256_fingerprint"];
+  const listeners = Array.isArray(gateway["listeners"]) ? gateway["listeners"].map(membersOf) : [];
+  const open = listeners.filter(
+    ({ encrypted, loopback }) => encrypted !== true && loopback !== true,
+  );
   const uplinks = Array.isArray(gateway["uplinks"]) ? gateway["uplinks"].map(membersOf) : [];
   return [
     `${wordOf(gateway["name"])} ${wordOf(gateway["version"])}, up ${durationOf(gateway["uptime_s"])}`,
@@ -35,6 +41,10 @@ function linesOf(gateway: DaemonAnswer["body"]): readonly string[] {
       `${wordOf(store["sequence"])} changes`,
     ...(typeof store["reason"] === "string" ? [`  ${store["reason"]}`] : []),
     `broker: ${wordOf(broker["connections"])} connections`,
+    ...(tls["source"] === "own" ? [`CA SHA-256: ${wordOf(fingerprint)}`] : []),
+    ...open.map(({ protocol, host, port }) => {
+      return `not encrypted, and open to the network: ${wordOf(protocol)} on ${wordOf(host)}:${wordOf(port)}`;
+    }),
     ...(clock["state"] === "known"
       ? []
       : [`clock: the machine's time is ${wordOf(clock["state"])}`]),

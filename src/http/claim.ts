@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { GatewayError } from "../errors.ts";
-import { claimPage } from "./claim-page.ts";
+import { claimPage } from "./claim-page/page.ts";
 import { jsonBody, parseBody } from "./body.ts";
 import type { JsonObject } from "../thing/json.ts";
 import { LOCAL_ADMIN } from "./authentication.ts";
@@ -82,8 +82,10 @@ function render({ deps }: Call): JsonObject {
   };
 }
 
-function getClaimPage(): Answer {
-  const { html, policy } = claimPage();
+function getClaimPage({ deps }: Call): Answer {
+  const { isClaimed, account } = deps.claim;
+  const { caSha256 } = deps.claimPlaces();
+  const { html, policy } = claimPage({ isClaimed, account, caSha256 });
   return {
     status: 200,
     mediaType: "text/html; charset=utf-8",

@@ -60,6 +60,11 @@ export class Claim {
     return this.#code === undefined;
   }
 
+  /** The account that is made if the one who claims names none. */
+  get account(): string {
+    return this.#deps.account;
+  }
+
   /** As it is shown; `undefined` on a box that is claimed. */
   get code(): string | undefined {
     return this.#code === undefined ? undefined : groupedCode(this.#code);

@@ -175,13 +175,23 @@ await test("the page is one document that takes nothing from elsewhere and runs 
     t.ok(source.length > 500 && policy.includes(`${directive} 'sha256-${digest}'`), tag);
     t.equal(text.match(new RegExp(`<${tag}`, "g"))?.length, 1, `one ${tag}`);
   }
-  t.notMatch(text, /\b(?:src|href|style|on[a-z]+)=/i, "nothing is fetched, nothing inline besides");
+  t.notMatch(text, /\b(?:src|style|on[a-z]+)=/i, "nothing is fetched, nothing inline besides");
+  t.same(text.match(/\bhref="[^"]*"/g), ['href="/ca.crt"']);
   t.match(text, /<html lang="en">/);
   t.match(text, /name="viewport" content="width=device-width, initial-scale=1"/);
   for (const id of ["code", "password", "user", "account"]) {
     t.match(text, new RegExp(`<label for="${id}">`), `${id} has a label`);
   }
   t.notMatch(text, codeOf(gateway), "the page does not know the code");
+  t.match(text, '<form id="claim" method="post" novalidate hidden>', "no password in an address");
+  await claim(gateway, { code: codeOf(gateway), password: PASSWORD });
+  const later = await gateway.call("GET", "/ui/claim", { token: undefined });
+  t.match(later, {
+    status: 200,
+    text: '<h1 id="title" tabindex="-1">This gateway is claimed</h1>',
+  });
+  t.notMatch(later.text, "<form");
+  t.equal(later.headers.get("content-security-policy"), policy);
 });
 
 await test("the state of the claim and a new code are for the socket at the box only", async (t) => {
