@@ -3,10 +3,10 @@ import { isGeneratedSecret, isSecret, lookupDigest, type SecretHash } from "../s
 import type { Credential } from "../store/credentials.ts";
 import type { Token } from "../store/tokens.ts";
 import type { Principal } from "../thing/access.ts";
-import { isChosenPassword, takeName } from "./chosen-passwords.ts";
+import { isChosenPassword, refuseAsChosen } from "./chosen-passwords.ts";
 import type { InteractionDeps } from "./deps.ts";
 import { authenticateClient, clientIdOf, clientOf, noteTokenUse } from "./tokens.ts";
-import { authenticateUser, isNobodysPassword } from "./users.ts";
+import { authenticateUser } from "./users.ts";
 
 type AuthenticationDeps = Pick<InteractionDeps, "store" | "clock" | "loginNames">;
 
@@ -43,16 +43,7 @@ export async function authenticateBasic(
   const person = deps.store.users.get(user);
   if (person !== undefined) return authenticateUser(deps, person, { password, address });
   const found = await authenticateCredential(deps, user, password, address);
-  if (found !== undefined) return principalOf(found.credential);
-  // As long as for a person: else the time alone would say which names there are.
-  if (!hasChosen(deps, user)) await isNobodysPassword(password);
-  return undefined;
-}
-
-function hasChosen(deps: AuthenticationDeps, user: string): boolean {
-  const credential = deps.store.credentials.byUsername(user);
-  if (credential === undefined || !isUsable(deps, credential)) return false;
-  return validSecrets(deps, credential).some(({ kind }) => kind === "scrypt");
+  return found === undefined ? undefined : principalOf(found.credential);
 }
 
 /** Whose it is, and by what: a password, a certificate, or both. */
@@ -95,7 +86,7 @@ export async function authenticateCredential(
     return { credential: now, secret };
   }
   // Who is not there, or has a password that we made, is as slow to guess at as everybody.
-  if (chosen.length === 0) takeName(deps, user, address);
+  if (chosen.length === 0) await refuseAsChosen(deps, { user, password, address });
   return undefined;
 }
 

@@ -1,5 +1,5 @@
 import { GatewayError } from "../errors.ts";
-import { lookupDigest } from "../secrets.ts";
+import { isPassword, lookupDigest } from "../secrets.ts";
 import type { InteractionDeps } from "./deps.ts";
 
 // A chosen password costs 100 ms to check; a reconnect storm after a power cut must not pay that for
@@ -49,10 +49,30 @@ export async function isChosenPassword(
 }
 
 /**
+ * Refuses what was said of a name that is nobody's, or whose password we made and which cannot be guessed.
+ * It costs what a wrong guess at a chosen password costs, in tries of the name and in work, and shares that
+ * work as those do: how long an answer takes tells nobody which names there are.
+ * @throws GatewayError `rate-limited`.
+ */
+export async function refuseAsChosen(
+  deps: Pick<InteractionDeps, "loginNames">,
+  { user, password, address }: Omit<ChosenLogIn, "isCounted">,
+): Promise<void> {
+  const login = { user, password: `${user}\0${password}`, address, isCounted: true };
+  await isChosenPassword(deps, login, NOBODY, async () => {
+    await isPassword(password, NOBODY.phc);
+    return false;
+  });
+}
+
+/** The hash of a password nobody knows. */
+const NOBODY = { phc: `$scrypt$ln=15,r=8,p=1$${"A".repeat(22)}$${"A".repeat(43)}` } as const;
+
+/**
  * A password of this name is about to be checked, or would be if there were one.
  * @throws GatewayError `rate-limited`.
  */
-export function takeName(
+function takeName(
   { loginNames }: Pick<InteractionDeps, "loginNames">,
   user: string,
   address: string,

@@ -5,7 +5,7 @@ import { hashPassword, isPassword } from "../secrets.ts";
 import type { User } from "../store/users.ts";
 import { ROLES, type Principal, type Role } from "../thing/access.ts";
 import { endSessionsOf } from "./browser-sessions.ts";
-import { isChosenPassword, takeName } from "./chosen-passwords.ts";
+import { isChosenPassword, refuseAsChosen } from "./chosen-passwords.ts";
 import type { InteractionDeps } from "./deps.ts";
 
 export type WantedUser = {
@@ -135,21 +135,12 @@ export async function logInUser(
 ): Promise<User | undefined> {
   const user = deps.store.users.get(given.name);
   if (user === undefined) {
-    takeName(deps, given.name, given.address);
-    await isNobodysPassword(given.password);
+    await refuseAsChosen(deps, { ...given, user: given.name });
     return undefined;
   }
   const principal = await authenticateUser(deps, user, given);
   return principal === undefined ? undefined : deps.store.users.get(given.name);
 }
-
-/** False, and takes as long as it takes to check a password of somebody. */
-export async function isNobodysPassword(password: string): Promise<boolean> {
-  return isPassword(password, NOBODY);
-}
-
-/** The hash of a password nobody knows. */
-const NOBODY = `$scrypt$ln=15,r=8,p=1$${"A".repeat(22)}$${"A".repeat(43)}`;
 
 const USER_PREFIX = "user ";
 

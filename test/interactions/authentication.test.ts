@@ -127,6 +127,27 @@ await test("a hundred clients of one credential cost one check", async (t) => {
   t.equal((await countStretches(all)).count, 0, "and none when it was right once");
 });
 
+await test("a hundred guesses at once cost as many checks at whatever name", async (t) => {
+  const harness = await setup.startHarness(t);
+  await make(harness, { user: "chosen", password: "chosen" });
+  await make(harness, { user: "made" });
+  const { deps } = harness;
+  for (const user of ["chosen", "made", "nobody"]) {
+    const guess = async (password: string) =>
+      authentication.authenticateCredential(deps, user, password, "192.0.2.1");
+    const passwords = Array.from({ length: 100 }, (_, n) => (n % 2 === 0 ? "this" : "that"));
+    const { count } = await countStretches(async () => Promise.all(passwords.map(guess)));
+    t.equal(count, 2, `${user}: one for each password`);
+  }
+  const atEach = async () =>
+    Promise.all(
+      ["chosen", "made", "nobody"].map(async (user) =>
+        authentication.authenticateCredential(deps, user, "the same", "192.0.2.1"),
+      ),
+    );
+  t.equal((await countStretches(atEach)).count, 3, "names share no check");
+});
+
 await test("a bearer token is its own text and nothing near it, until it expires", async (t) => {
   const harness = await setup.startHarness(t);
   const { deps, clock } = harness;
