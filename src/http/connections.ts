@@ -10,6 +10,8 @@ export class Connections {
   readonly #requests = new Map<Duplex, number>();
   /** Known for as long as a request of it may be served: also when the peer has gone. */
   readonly #peers = new WeakMap<Duplex, Peer>();
+  /** What gives back the place that each has among those of its address. */
+  readonly #places = new WeakMap<Duplex, () => void>();
   readonly #ofAddress = new Map<string, number>();
   readonly #perAddressMax: number;
   #isEnding = false;
@@ -22,17 +24,31 @@ export class Connections {
 
   /** @returns false if there are too many of its address: it is closed, and nothing is served on it. */
   add(socket: Duplex, peer: Peer): boolean {
-    const { address, channel } = peer;
-    const ofAddress = this.#ofAddress.get(address) ?? 0;
-    if (channel.kind !== "local" && ofAddress >= this.#perAddressMax) {
+    // One whose upgrade was passed over is shown again.
+    if (this.has(socket)) return true;
+    const isLocal = peer.channel.kind === "local";
+    const release = isLocal ? () => undefined : this.takePlace(peer.address);
+    if (release === undefined) {
       socket.destroy();
       return false;
     }
-    this.#ofAddress.set(address, ofAddress + 1);
+    this.#places.set(socket, release);
     this.#requests.set(socket, 0);
     this.#peers.set(socket, peer);
     socket.once("close", () => this.forget(socket));
     return true;
+  }
+
+  /** A handshake of TLS has one, too. `undefined`: there are too many of the address. */
+  takePlace(address: string): (() => void) | undefined {
+    const taken = this.#ofAddress.get(address) ?? 0;
+    if (taken >= this.#perAddressMax) return undefined;
+    this.#ofAddress.set(address, taken + 1);
+    return () => {
+      const left = (this.#ofAddress.get(address) ?? 1) - 1;
+      if (left > 0) this.#ofAddress.set(address, left);
+      else this.#ofAddress.delete(address);
+    };
   }
 
   has(socket: Duplex): boolean {
@@ -42,10 +58,7 @@ export class Connections {
   /** It ended, or is another protocol's from now on. */
   forget(socket: Duplex): void {
     if (!this.#requests.delete(socket)) return;
-    const { address } = this.peerOf(socket);
-    const left = (this.#ofAddress.get(address) ?? 1) - 1;
-    if (left > 0) this.#ofAddress.set(address, left);
-    else this.#ofAddress.delete(address);
+    this.#places.get(socket)?.();
     if (this.#requests.size === 0) this.#onEmpty();
   }
 

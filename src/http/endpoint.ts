@@ -4,7 +4,12 @@ import { createServer as createTlsServer, type Server as TlsServer } from "node:
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { LOCAL_PEER, tcpPeer, tlsPeer, type Peer } from "../channel.ts";
-import { secureServer, tlsOptions, type TlsListening } from "../tls/secure-server.ts";
+import {
+  secureServer,
+  tlsOptions,
+  type TakePlace,
+  type TlsListening,
+} from "../tls/secure-server.ts";
 
 /** Where HTTP is listened for. Port 0 is a free one. */
 export type HttpEndpoint =
@@ -30,6 +35,8 @@ export type Listener = {
 export type ListenerOptions = {
   readonly bounds: ServerOptions;
   readonly serve: RequestListener;
+  /** For a handshake; `undefined`: its address has too many connections. */
+  readonly takePlace: TakePlace;
   /** Told of each connection before its first request. */
   readonly onConnection: (socket: Duplex, peer: Peer) => void;
 };
@@ -40,13 +47,14 @@ export type ListenerOptions = {
  */
 export async function openEndpoint(
   endpoint: HttpEndpoint,
-  { bounds, serve, onConnection }: ListenerOptions,
+  { bounds, serve, takePlace, onConnection }: ListenerOptions,
 ): Promise<Listener> {
   if (endpoint.kind === "tls") {
     const { host, port, tls } = endpoint;
     const server = createTlsServer({ ...bounds, ...tlsOptions(tls) }, serve);
+    // First: what has done its handshake gives its place back, and takes that of a connection.
+    const endHandshakes = secureServer(server, tls, takePlace);
     server.on("secureConnection", (socket) => onConnection(socket, tlsPeer(socket)));
-    const endHandshakes = secureServer(server, tls);
     await listen(server, { host, port });
     const close = (): void => {
       server.close();

@@ -70,7 +70,10 @@ export async function startHttp(
   const ports: { -readonly [Kind in keyof HttpPorts]: HttpPorts[Kind] } = {};
   try {
     for (const endpoint of endpoints) {
-      const listener = await openEndpoint(endpoint, { bounds: BOUNDS, serve, onConnection });
+      const listener = await openEndpoint(endpoint, {
+        ...{ bounds: BOUNDS, serve, onConnection },
+        takePlace: (address) => connections.takePlace(address),
+      });
       listeners.push(listener);
       harden(listener, connections, serve, deps.refusals);
       listener.server.on("upgrade", upgrading(deps, listener, connections));

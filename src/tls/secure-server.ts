@@ -25,22 +25,40 @@ export function tlsOptions({ identity }: TlsListening): TlsOptions {
   };
 }
 
+/** Gives its place back; `undefined`: there is none. */
+export type TakePlace = (address: string) => (() => void) | undefined;
+
 /**
- * Keeps the server's certificate that of the gateway, and tells of handshakes that fail.
+ * Keeps the server's certificate that of the gateway, and tells of handshakes that fail. Each takes a
+ * place until it is done or has failed; without one there is none.
  * @returns what ends it, and every handshake under way: a server closes only when these have ended.
  */
-export function secureServer(server: Server, { identity, onRefused }: TlsListening): () => void {
-  const handshaking = new Set<Socket>();
+export function secureServer(
+  server: Server,
+  { identity, onRefused }: TlsListening,
+  takePlace: TakePlace = () => () => undefined,
+): () => void {
+  const handshaking = new Map<Socket, () => void>();
   const addresses = new WeakMap<Socket, string>();
   server.on("connection", (socket: Socket) => {
     // Asked now: of a connection that has been reset the system does not know it any more.
-    addresses.set(socket, tcpPeer("tls", socket.remoteAddress).address);
-    handshaking.add(socket);
-    socket.once("close", () => handshaking.delete(socket));
+    const { address } = tcpPeer("tls", socket.remoteAddress);
+    addresses.set(socket, address);
+    const release = takePlace(address);
+    if (release === undefined) {
+      socket.destroy();
+      return;
+    }
+    handshaking.set(socket, release);
+    socket.once("close", () => end(socket));
   });
+  const end = (socket: Socket): void => {
+    handshaking.get(socket)?.();
+    handshaking.delete(socket);
+  };
   server.on("secureConnection", (secured: TLSSocket) => {
     const socket = socketUnder(secured);
-    if (socket !== undefined) handshaking.delete(socket);
+    if (socket !== undefined) end(socket);
   });
   server.on("tlsClientError", (error: unknown, secured: TLSSocket) => {
     const socket = socketUnder(secured);
@@ -54,7 +72,7 @@ export function secureServer(server: Server, { identity, onRefused }: TlsListeni
   const endChanges = identity.onChange(() => server.setSecureContext(identity.secureContext));
   return () => {
     endChanges();
-    for (const socket of handshaking) socket.destroy();
+    for (const socket of handshaking.keys()) socket.destroy();
   };
 }
 

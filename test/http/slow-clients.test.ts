@@ -29,6 +29,21 @@ await test("an address has so many connections at once, and costs no other any",
   for (const socket of [...held, other]) socket.socket.destroy();
 });
 
+await test("an upgrade that is passed over costs its address no place for good", async (t) => {
+  const { port } = await startGateway(t, { limits: { connections_per_address: 2 } });
+  const fields = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n";
+  // As Java's client asks each server it talks to.
+  for (let n = 0; n < 5; n += 1) {
+    const client = await RawSocket.open(port, "127.0.0.5");
+    for (let request = 1; request <= 2; request += 1) {
+      client.send(`GET /healthz HTTP/1.1\r\nHost: x\r\n${fields}\r\n`);
+      await client.heard(new RegExp(`( 200 [^]*){${request}}`));
+    }
+    client.socket.end();
+    await client.closed();
+  }
+});
+
 await test("who sends his header fields a byte at a time is told so, and closed", async (t) => {
   const { port, call } = await startGateway(t);
   const slow = await RawSocket.open(port);

@@ -73,6 +73,26 @@ await test("who speaks without TLS on a TLS port, hangs up in the handshake or s
   t.same((await status()).tls.handshakes_refused, { "plain-on-tls-port": 3 });
 });
 
+await test("who does not finish his handshakes has as many places as anybody, and takes none from others", async (t) => {
+  const { httpsPort, mqttsPort } = await openTlsSite(t, {
+    SLUICE_LIMITS__CONNECTIONS_PER_ADDRESS: "3",
+  });
+  for (const port of [httpsPort, mqttsPort]) {
+    const from = { port, host: "127.0.0.1", localAddress: "127.0.0.5" };
+    const sockets = Array.from({ length: 4 }, () => connect(from).on("error", () => undefined));
+    const closed = sockets.map(async (socket, n) => once(socket, "close").then(() => n));
+    t.type(await Promise.race(closed), "number", "one too many is closed");
+    t.equal(sockets.filter(({ closed: isClosed }) => isClosed).length, 1);
+    sockets.forEach((socket) => socket.destroy());
+    await Promise.all(closed);
+  }
+  const url = `https://localhost:${httpsPort}/healthz`;
+  for (let n = 0; n < 5; n += 1) {
+    const asked = await run(t, "curl", ["-sSk", "--interface", "127.0.0.5", url]);
+    t.equal(asked.code, 0, "a handshake that is done gives its place back");
+  }
+});
+
 await test("MQTT.js over wss publishes and hears, packets larger than a frame of the engine included", async (t) => {
   const { httpsPort, ca, makeCredential } = await openTlsSite(t);
   const login = await makeCredential("panel");
