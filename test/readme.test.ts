@@ -1,27 +1,10 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { test, type Test } from "tap";
+import { test } from "tap";
 import { fencedBlocks, outputPattern, sectionOf } from "./documents.ts";
 import { needs } from "./systemd/programs.ts";
-
-/** Stands before the output of each block: ASCII's record separator. */
-const MARK = "\u001e";
-
-type Step = { readonly commands: string; readonly shown: string };
-
-/** The blocks of commands, each with the output shown after it. */
-function stepsOf(section: string): readonly Step[] {
-  const blocks = fencedBlocks(section);
-  return blocks.flatMap(({ language, text }, index) => {
-    if (language !== "sh") return [];
-    const next = blocks[index + 1];
-    return [{ commands: text, shown: next?.language === "text" ? next.text : "" }];
-  });
-}
+import { runSteps, stepsOf } from "./walk.ts";
 
 /** Two at once, so that they differ. */
 async function freePorts(): Promise<readonly [string, string]> {
@@ -37,51 +20,19 @@ async function freePorts(): Promise<readonly [string, string]> {
   return [first, second];
 }
 
-/** All steps in one shell, which ends at the first command that fails. Its stdout, step by step. */
-async function runSteps(t: Test, steps: readonly Step[]) {
-  const directory = mkdtempSync(join(tmpdir(), "sluice-readme-"));
-  const [mqttPort, httpPort] = await freePorts();
-  const script = steps.map(({ commands }) => `printf '\\036'\n${commands}`).join("");
-  const child = spawn("bash", ["-c", `set -eu\n${script}`], {
-    detached: true, // A process group of its own: what it leaves behind is ended with it.
-    stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      PATH: process.env["PATH"],
-      TMPDIR: directory,
-      HTTP: `http://127.0.0.1:${httpPort}`,
-      MQTT_PORT: mqttPort,
-      SLUICE_HTTP__PORT: httpPort,
-      SLUICE_MQTT__PORT: mqttPort,
-    },
-  });
-  // A walk cut short leaves its gateway behind.
-  const endGroup = (): void => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // Nothing was left.
-    }
-  };
-  child.once("exit", endGroup);
-  t.teardown(() => {
-    endGroup();
-    rmSync(directory, { recursive: true, force: true });
-  });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, outputs: stdout.split(MARK).slice(1), stderr };
-}
-
 await test(
   "the walk in the README does what it says, as it is written",
   needs("bash", "curl", "mosquitto_pub", "mosquitto_sub"),
   async (t) => {
     const steps = stepsOf(sectionOf("README.md", "A walk of five minutes"));
     t.ok(steps.length >= 8, "the walk was found");
-    const { code, outputs, stderr } = await runSteps(t, steps);
+    const [mqttPort, httpPort] = await freePorts();
+    const { code, outputs, stderr } = await runSteps(t, steps, {
+      HTTP: `http://127.0.0.1:${httpPort}`,
+      MQTT_PORT: mqttPort,
+      SLUICE_HTTP__PORT: httpPort,
+      SLUICE_MQTT__PORT: mqttPort,
+    });
     t.equal(code, 0, `the last command succeeds\n${stderr}`);
     for (const [index, { commands, shown }] of steps.entries()) {
       const [first = ""] = commands.split("\n");
