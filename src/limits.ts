@@ -187,6 +187,10 @@ export const FIXED_LIMITS = {
   backlogMax: 1024,
   /** From the TCP connection to CONNECT: whoever sends nothing holds a connection. */
   connectTimeoutMs: 10_000,
+  /** Frames of one WebSocket message: each may keep 64 KiB alive until the last one comes. */
+  webSocketFragmentsMax: 64,
+  /** Reads that one frame of a WebSocket comes in: some 100 bytes of memory each, beside their own. */
+  webSocketChunksMax: 4_096,
   /** Keep-alive times a client may be silent [MQTT-3.1.2-24]. */
   keepalivesMax: 1.5,
   /** Bytes of a client id: it is in the keys of its session. MQTT asks for 23 [MQTT-3.1.3-5]. */

@@ -55,5 +55,8 @@ function file(name: string, mediaType: string, text: string | Buffer): Answer {
 function caOf({ deps: { authority, caPem } }: Call): NonNullable<typeof authority> {
   // With a certificate of the operator's own there is a CA for clients all the same: it is not the one to trust.
   if (authority !== undefined && caPem !== undefined) return authority;
-  throw new GatewayError("not-found", "the gateway shows no certificate of a CA of its own");
+  throw new GatewayError(
+    "not-found",
+    "the gateway shows no certificate of a CA of its own: whose it is knows which CA to trust",
+  );
 }

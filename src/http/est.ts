@@ -12,7 +12,14 @@ import type { Answer, AuthorisedCall, Call, Route } from "./call.ts";
 const EST = "/.well-known/est";
 
 export const estRoutes: readonly Route[] = [
-  { method: "GET", path: `${EST}/cacerts`, scopes: "none", isStatic: true, answer: getCa },
+  {
+    method: "GET",
+    path: `${EST}/cacerts`,
+    scopes: "none",
+    isStatic: true,
+    whileUnclaimed: true,
+    answer: getCa,
+  },
   {
     method: "POST",
     path: `${EST}/simpleenroll`,
@@ -29,7 +36,10 @@ export const estRoutes: readonly Route[] = [
   },
 ];
 
-/** RFC 7030 §4.1. Whoever asks needs it to know the gateway by: it is no secret. */
+/**
+ * RFC 7030 §4.1.3: the CA that signs here, also where the server shows a certificate of the operator's
+ * own. It is no secret: a device may have it before the box is somebody's.
+ */
 function getCa({ deps }: Call): Answer {
   const { authority } = deps;
   if (authority === undefined) throw new GatewayError("not-found", "the gateway has no CA");

@@ -7,6 +7,7 @@ import type { HttpDeps } from "./call.ts";
 import type { Connections } from "./connections.ts";
 import type { Listener } from "./endpoint.ts";
 import { problem } from "./problem.ts";
+import { refusalOf } from "./refused-request.ts";
 
 /** Brokers are looked for here by every client that speaks MQTT over WebSockets. */
 const MQTT_PATH = "/mqtt";
@@ -30,10 +31,14 @@ export function upgrading(
     }
     const peer = connections.peerOf(socket);
     connections.forget(socket);
+    // Node listens no more: without this, a peer that resets the connection now ends the process.
+    socket.on("error", () => socket.destroy());
     try {
       requireOwnSite(request, socket, deps.hostNames);
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
+      const refusal = refusalOf(error, MQTT_PATH, peer);
+      if (refusal !== undefined) deps.refusals.note(refusal);
       refuse(socket, error);
       return;
     }
@@ -91,7 +96,6 @@ function serveAsItIs(
 function refuse(socket: Duplex, error: GatewayError): void {
   const { status } = ERRORS[error.code];
   const body = JSON.stringify(problem(error.code, error.message));
-  socket.on("error", () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n` +
       "Connection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n" +

@@ -24,7 +24,7 @@ import { OnlineThings } from "./online-things.ts";
 import { Outbound } from "./outbound.ts";
 import { SessionPersistence } from "./persistence.ts";
 import { Places, type ReleasePlace } from "./places.ts";
-import { refusalOfPlace } from "./refusal-reasons.ts";
+import { refusalOfPlace, refusalOfWebSocket } from "./refusal-reasons.ts";
 import { Refusals } from "./refusals.ts";
 import { RetainedMessages } from "./retained.ts";
 import type { RequestReference } from "./message.ts";
@@ -246,8 +246,9 @@ export class MqttBroker {
       return;
     }
     socket.once("close", release);
-    this.#webSockets.accept(request, socket, head, (stream) => {
-      this.serve(stream, peer, () => undefined);
+    this.#webSockets.accept(request, socket, head, {
+      serve: (stream) => this.serve(stream, peer, () => undefined),
+      onFault: (fault) => this.#options.refusals.note(refusalOfWebSocket(peer, fault)),
     });
   }
 

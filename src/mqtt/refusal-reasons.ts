@@ -8,6 +8,7 @@ import type { Authenticated } from "../interactions/authentication.ts";
 import type { ConnectFrame, FaultFrame } from "./frame-kinds.ts";
 import type { Places } from "./places.ts";
 import type { RefusedFilter } from "./subscriptions.ts";
+import type { WebSocketFault } from "./web-socket.ts";
 
 /** A connection, as far as a refusal tells of it. */
 type Connection = Peer & {
@@ -41,6 +42,11 @@ export function refusalOfConnect(
 export function refusalOfPlace({ address, channel }: Peer, places: Places): Refusal {
   const detail = `limits.${places.boundOf(address)} is reached`;
   return { cause: "limits", protocol: protocolOf(channel), address, detail };
+}
+
+/** A WebSocket that was refused, or closed, before MQTT had a say. */
+export function refusalOfWebSocket({ address, channel }: Peer, fault: WebSocketFault): Refusal {
+  return { ...fault, protocol: protocolOf(channel), address };
 }
 
 /** A topic filter that was answered with 0x80. */

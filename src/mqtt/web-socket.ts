@@ -3,6 +3,7 @@ import { Duplex } from "node:stream";
 import { WebSocketServer, type WebSocket } from "ws";
 import type { Clock } from "../clock.ts";
 import { FIXED_LIMITS } from "../limits.ts";
+import type { RefusalCause } from "../refusal-causes.ts";
 
 /** [MQTT-6.0.0-4]; and what clients of MQTT 3.1 call it. */
 const SUBPROTOCOLS = ["mqtt", "mqttv3.1"] as const;
@@ -16,13 +17,22 @@ export type WebSocketBounds = {
   readonly messageBytesMax: number;
 };
 
+/** Why one was refused, or closed for what it carried: for the log of refusals. */
+export type WebSocketFault = { readonly cause: RefusalCause; readonly detail: string };
+
+export type WebSocketTaker = {
+  /** Is given the bytes of its binary messages. */
+  readonly serve: (stream: Duplex) => void;
+  readonly onFault: (fault: WebSocketFault) => void;
+};
+
 export type WebSockets = {
-  /** Answers a handshake; `serve` is given the bytes of its binary messages, or it is refused. */
+  /** Answers a handshake: it is served, or refused. */
   readonly accept: (
     request: IncomingMessage,
     socket: Duplex,
     head: Buffer,
-    serve: (stream: Duplex) => void,
+    taker: WebSocketTaker,
   ) => void;
 };
 
@@ -33,14 +43,18 @@ export function openWebSockets(bounds: WebSocketBounds): WebSockets {
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: bounds.messageBytesMax,
+    // What is owed of a message before it is whole is held, of strangers too: ws would take 16,384 frames.
+    maxFragments: FIXED_LIMITS.webSocketFragmentsMax,
+    maxBufferedChunks: FIXED_LIMITS.webSocketChunksMax,
     // Answered by hand, so that nobody fills the memory with answers he does not read.
     autoPong: false,
     handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false,
   });
   return {
-    accept: (request, socket, head, serve) => {
+    accept: (request, socket, head, { serve, onFault }) => {
       if (!offersMqtt(request)) {
         const body = "the sub-protocol mqtt is missing";
+        onFault({ cause: "bad-protocol", detail: body });
         socket.end(
           "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n" +
             `Content-Length: ${body.length}\r\n\r\n${body}`,
@@ -48,11 +62,22 @@ export function openWebSockets(bounds: WebSocketBounds): WebSockets {
         return;
       }
       server.handleUpgrade(request, socket, head, (opened) => {
-        serve(new WebSocketStream(opened, bounds.clock));
+        serve(new WebSocketStream(opened, bounds.clock, onFault));
       });
     },
   };
 }
+
+/** Of an error that is the client's doing; `undefined`: the network's. */
+function faultOf(error: Error): WebSocketFault | undefined {
+  const code = "code" in error ? String(error.code) : "";
+  if (!code.startsWith("WS_ERR_")) return undefined;
+  const cause = OVER_BOUND.has(code) ? "limits" : "bad-protocol";
+  return { cause, detail: `the WebSocket was closed: ${error.message}` };
+}
+
+/** As ws calls a message that is too long, and one in too many pieces. */
+const OVER_BOUND = new Set(["WS_ERR_UNSUPPORTED_MESSAGE_LENGTH", "WS_ERR_TOO_MANY_BUFFERED_PARTS"]);
 
 /** [MQTT-6.0.0-3]: the client names it. */
 function offersMqtt({ headers }: IncomingMessage): boolean {
@@ -65,7 +90,7 @@ class WebSocketStream extends Duplex {
   readonly #socket: WebSocket;
   readonly #clock: Clock;
 
-  constructor(socket: WebSocket, clock: Clock) {
+  constructor(socket: WebSocket, clock: Clock, onFault: WebSocketTaker["onFault"]) {
     super({ allowHalfOpen: false });
     this.#socket = socket;
     this.#clock = clock;
@@ -73,7 +98,9 @@ class WebSocketStream extends Duplex {
       if (this.destroyed) return;
       // [MQTT-6.0.0-1]
       if (!isBinary || !Buffer.isBuffer(message)) {
-        socket.close(CLOSE.unsupported, "only binary messages are MQTT");
+        const detail = "only binary messages are MQTT";
+        onFault({ cause: "bad-protocol", detail });
+        socket.close(CLOSE.unsupported, detail);
         this.destroy();
       } else if (!this.push(message)) socket.pause();
     });
@@ -81,7 +108,11 @@ class WebSocketStream extends Duplex {
       if (socket.bufferedAmount > FIXED_LIMITS.cloggedBytesMax) this.destroy();
       else socket.pong(payload, false);
     });
-    socket.on("error", (error) => this.destroy(error));
+    socket.on("error", (error) => {
+      const fault = faultOf(error);
+      if (fault !== undefined && !this.destroyed) onFault(fault);
+      this.destroy(error);
+    });
     socket.on("close", () => this.destroy());
   }
 

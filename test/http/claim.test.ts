@@ -24,6 +24,7 @@ await test("an unclaimed box answers 403 unclaimed to everything but the routes 
   t.same(
     open.map(({ method, path }) => `${method} ${path}`).sort(),
     [
+      "GET /.well-known/est/cacerts",
       "GET /ca.crt",
       "GET /ca.der",
       "GET /ca.sha256",
