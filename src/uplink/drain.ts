@@ -60,6 +60,8 @@ const NEVER: Readonly<Record<number, "too-large" | "undeliverable">> = {
   0x95: "too-large",
   0x99: "undeliverable", // payload format invalid
 };
+/** Made and sent at once; then devices and panels have their turn. Some 2 ms. */
+const MESSAGES_A_TURN = 50;
 /** After a read of the store that failed. */
 const TAKE_AGAIN_MS = 1_000;
 
@@ -78,6 +80,8 @@ export class Drain {
   #cancelWait: CancelTimer = () => undefined;
   #isPumping = false;
   #isHalted = false;
+  /** Messages that may still be sent in this turn. */
+  #turn = MESSAGES_A_TURN;
 
   constructor(deps: DrainDeps) {
     this.#deps = deps;
@@ -135,13 +139,23 @@ export class Drain {
     this.#isPumping = false;
   }
 
+  readonly #nextTurn = (): void => {
+    const isSpent = this.#turn <= 0;
+    this.#turn = MESSAGES_A_TURN;
+    if (isSpent) this.#pump();
+  };
+
+  #maySend({ inFlight, share }: Stream): boolean {
+    return inFlight < share && this.#hasRoom();
+  }
+
   #hasRoom(): boolean {
     return hasRoom(this.#deps.window(), this.#deps.line.inFlight);
   }
 
   #send(stream: Stream): void {
     const { window, rate } = this.#deps;
-    while (!this.#isHalted && stream.inFlight < stream.share && this.#hasRoom()) {
+    while (!this.#isHalted && this.#turn > 0 && this.#maySend(stream)) {
       const unit = this.#next(stream);
       if (unit === undefined) break;
       const waitMs = rate.waitMs();
@@ -175,6 +189,8 @@ export class Drain {
     const { line, rate, sentBefore, onSent } = this.#deps;
     const message = unit.messages[unit.given];
     if (message === undefined) return;
+    if (this.#turn === MESSAGES_A_TURN) setImmediate(this.#nextTurn);
+    this.#turn -= 1;
     const { seq } = unit.owed;
     const nth = unit.given;
     unit.given += 1;

@@ -176,8 +176,38 @@ await test("the rate is kept, in messages and in bytes", async (t) => {
   drain.start();
   await settle();
   t.equal(line.sent.length, 1);
-  for (let nth = 0; nth < 50; nth += 1) clock.advance(100);
+  for (let nth = 0; nth < 50; nth += 1) {
+    clock.advance(100);
+    await settle();
+  }
   t.equal(line.sent.length, 51);
+});
+
+await test("a wide window is filled over many turns, and others have theirs between them", async (t) => {
+  const { outbox, line, drain } = open({ window: () => ({ messages: 400, bytes: 1e9 }) });
+  outbox.add("strict", ...Array.from({ length: 600 }, (_, nth) => nth + 1));
+  drain.start();
+  const inTurns = async (sent: number): Promise<void> => {
+    let most = 0;
+    for (let turn = 0; turn < 100 && line.sent.length < sent; turn += 1) {
+      const before = line.sent.length;
+      await settle();
+      most = Math.max(most, line.sent.length - before);
+    }
+    t.equal(line.sent.length, sent);
+    t.ok(most <= 50, `${most} in one turn`);
+  };
+  await inTurns(400);
+  const before = line.sent.length;
+  // As when the acknowledgements of all of them come in one packet.
+  for (const { settle: acknowledge } of line.sent.slice(0, 400)) acknowledge();
+  t.ok(line.sent.length - before <= 50, "in the turn of the acknowledgements");
+  await inTurns(600);
+  t.same(
+    line.texts,
+    Array.from({ length: 600 }, (_, nth) => String(nth + 1)),
+    "in order",
+  );
 });
 
 await test("live-first: what is new goes first, the backlog has half of the window", async (t) => {
