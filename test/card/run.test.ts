@@ -1,9 +1,12 @@
+import { X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { connectAsync } from "mqtt";
 import { test, type Test } from "tap";
 import { openSite, type Site } from "../site.ts";
 import { needs, needsModule, outputOf, PYTHON, runUntil } from "./programs.ts";
+import { modulesOf } from "./qr-modules.ts";
 
 /** Names, a user and a password that mean something in every language there is a card for. */
 const NAMES = [
@@ -16,12 +19,31 @@ const NAMES = [
 const PASSWORD = `-p'a"s\\s $HOME \`id\` ??! %s\n\twörd`;
 const CLIENT_ID = `-i'd "$HOME" \\ 温度`;
 
+/** Where the card leads: the plain port, or that with TLS and a CA that only the card has. */
+const WAYS: readonly Way[] = [
+  { name: "plain", isTls: false, env: {}, names: NAMES },
+  {
+    name: "TLS",
+    isTls: true,
+    env: { SLUICE_TLS__MQTT_PORT: "0", SLUICE_TLS__HTTPS_PORT: "0" },
+    names: NAMES.slice(0, 1),
+  },
+];
+
+type Way = {
+  readonly name: string;
+  readonly isTls: boolean;
+  readonly env: NodeJS.ProcessEnv;
+  readonly names: readonly string[];
+};
+
 type Made = {
   /** With its password; its example is what is published. */
   readonly card: string;
   /** Without. */
   readonly later: string;
   readonly example: { readonly topic: string; readonly payload: string };
+  readonly tls: boolean;
   readonly thing: string;
   readonly name: string;
 };
@@ -41,8 +63,8 @@ async function make(site: Site, format: string, name: string, n: number): Promis
   const answer = await fetch(`${site.url}/site/mqtt/${ulid}/card?format=${format}`, {
     headers: { authorization: `Bearer ${site.admin}` },
   });
-  const { example } = shown as { example: Made["example"] };
-  return { card, later: await answer.text(), example, thing, name };
+  const { example, tls } = shown as Pick<Made, "example" | "tls">;
+  return { card, later: await answer.text(), example, tls, thing, name };
 }
 
 function folder(t: Test): string {
@@ -62,18 +84,21 @@ async function cardRuns(
   format: string,
   run: (path: string, card: string, wanted: string, env: NodeJS.ProcessEnv) => Promise<unknown>,
 ): Promise<void> {
-  const site = await openSite(t);
-  const path = folder(t);
-  for (const [n, name] of NAMES.entries()) {
-    const made = await make(site, format, name, n);
-    const status = made.example.topic.replace("set/", "status/");
-    const wanted = `${status} ${made.example.payload}`;
-    await run(path, made.card, wanted, {});
-    t.equal(await valueOf(site, made), 21, `${format}: ${name}`);
-    await site.call("PUT", `/site/things/${made.thing}/properties`, { [name]: 0 });
-    t.notMatch(made.later, "wörd");
-    await run(path, made.later, wanted, { MQTT_PASSWORD: PASSWORD });
-    t.equal(await valueOf(site, made), 21, `${format} without its password: ${name}`);
+  for (const { env, isTls, names, ...way } of WAYS) {
+    const site = await openSite(t, env);
+    const path = folder(t);
+    for (const [n, name] of names.entries()) {
+      const made = await make(site, format, name, n);
+      t.equal(made.tls, isTls);
+      const status = made.example.topic.replace("set/", "status/");
+      const wanted = `${status} ${made.example.payload}`;
+      await run(path, made.card, wanted, {});
+      t.equal(await valueOf(site, made), 21, `${format}, ${way.name}: ${name}`);
+      await site.call("PUT", `/site/things/${made.thing}/properties`, { [name]: 0 });
+      t.notMatch(made.later, "wörd");
+      await run(path, made.later, wanted, { MQTT_PASSWORD: PASSWORD });
+      t.equal(await valueOf(site, made), 21, `${format}, ${way.name}, no password: ${name}`);
+    }
   }
 }
 
@@ -86,7 +111,9 @@ await test(
       const id = '${MQTT_CLIENT_ID:+-i "$MQTT_CLIENT_ID"}';
       const script = `set -e
 . ./card.env
+printf '%s\\n' "\${MQTT_CA-}" > ca.crt
 set -- -h "$MQTT_HOST" -p "$MQTT_PORT" -u "$MQTT_USER" -P "$MQTT_PASSWORD" ${id}
+[ "$MQTT_TLS" = 0 ] || set -- "$@" --cafile ca.crt
 mosquitto_pub "$@" -q 1 -t "$MQTT_TOPIC" -m "$MQTT_PAYLOAD"
 `;
       return Promise.resolve(outputOf(t, ["sh"], { cwd: path, env, input: script }));
@@ -122,3 +149,29 @@ await test("the program for MicroPython runs as it is", needs("python3"), async 
     return runUntil([PYTHON, "-u", "card.py"], wanted, { cwd: path, env: { ...env, PYTHONPATH } });
   });
 });
+
+await test(
+  "a QR code leads a device to the CA that has its fingerprint, and in over TLS",
+  needsModule("zbar"),
+  async (t) => {
+    const site = await openSite(t, { SLUICE_TLS__MQTT_PORT: "0", SLUICE_TLS__HTTPS_PORT: "0" });
+    await site.call("PUT", "/site/things/pump", { properties: { speed: { type: "number" } } });
+    const resources = [{ entity: "things", id: ["pump"] }];
+    const made = (await site.call("POST", "/site/mqtt?card=qr", { resources })) as { card: string };
+    const said = outputOf(t, [PYTHON, resolve("test/card/read-qr.py")], {
+      input: modulesOf(made.card),
+    });
+    const { mqtt, ca, ca_sha256, user, password } = JSON.parse(said) as Record<string, string>;
+    const pem = outputOf(t, ["curl", "-sSk", ca ?? ""]);
+    const certificate = new X509Certificate(pem);
+    t.equal(certificate.fingerprint256.replaceAll(":", "").toLowerCase(), ca_sha256);
+    t.match(mqtt, /^mqtts:/);
+    const client = await connectAsync(mqtt ?? "", {
+      ...{ username: user ?? "", password: password ?? "", ca: pem },
+      reconnectPeriod: 0,
+    });
+    await client.publishAsync("set/site/things/pump/properties/speed", '{"speed":7}', { qos: 1 });
+    await client.endAsync();
+    t.same(await site.call("GET", "/site/things/pump/properties"), { speed: 7 });
+  },
+);

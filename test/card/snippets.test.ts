@@ -13,6 +13,7 @@ import { mosquittoCard } from "../../src/http/card/mosquitto.ts";
 import { pythonCard } from "../../src/http/card/python.ts";
 import { qrCard, qrText } from "../../src/http/card/qr.ts";
 import { needs, needsModule, outputOf, PYTHON } from "./programs.ts";
+import { modulesOf } from "./qr-modules.ts";
 
 const NAME = `it's "quoted" \\ $HOME \`id\` ??! %s 温度`;
 const PLAIN: Card = {
@@ -117,17 +118,6 @@ await test("the fingerprint of a card is the one openssl shows", needs("openssl"
   t.equal(fingerprintOf(input), said.trim().split("=")[1]?.replaceAll(":", "").toLowerCase());
   t.end();
 });
-
-/** The modules of an image, row by row; its rectangles are the dark ones. */
-function modulesOf(svg: string): string {
-  const size = Number(/viewBox="0 0 (\d+) /.exec(svg)?.[1]) / 10;
-  const rows = Array.from({ length: size }, () => Array<string>(size).fill("0"));
-  for (const [, x, y] of svg.matchAll(/M(\d+),(\d+)h10v10h-10z/g)) {
-    const row = rows[Number(y) / 10];
-    if (row !== undefined) row[Number(x) / 10] = "1";
-  }
-  return rows.map((row) => `${row.join("")}\n`).join("");
-}
 
 await test("a reader of QR codes reads the card", needsModule("zbar"), (t) => {
   const long = { ...PLAIN, password: "\u0001".repeat(256), clientId: "\u0001".repeat(256) };
