@@ -79,7 +79,9 @@ function lineStatus({ fileUplinks, uplinkLine }: StatusDeps, { uplink }: Outbox)
   const known = settingsOf(fileUplinks, uplink);
   const line = known.isUsable ? uplinkLine(uplink.name) : undefined;
   // Whether it is to be open is the operator's to say, however far the line is behind that.
-  const state = uplink.isPaused || !known.isUsable ? "paused" : (line?.state ?? "connecting");
+  const isClosed = uplink.isPaused || !known.isUsable;
+  const atLine = line === undefined || line.state === "paused" ? "connecting" : line.state;
+  const state = isClosed ? "paused" : atLine;
   const since = line?.state === state ? line.since : uplink.modified;
   const lastError = line?.lastError;
   return {

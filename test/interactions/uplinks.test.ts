@@ -224,3 +224,16 @@ await test("how an uplink stands is shown with times, ages and losses", async (t
     ...{ full_in_s: null, empty_in_s: null, in_per_s: Number, out_per_s: Number },
   });
 });
+
+await test("pause and resume are shown at once, however far the line is behind", async (t) => {
+  const { lines, deps } = await startSite(t);
+  const { outbox } = put(deps(), "cloud");
+  const connected = { ...{ opened: 1, failed: 0 }, state: "connected", since: 1 } as const;
+  lines.set("cloud", connected);
+  pauseUplink(deps(), { ...on("cloud"), isPaused: true });
+  const { modified, state, since } = uplinkObject(deps(), outbox);
+  t.same([state, since], ["paused", modified]);
+  lines.set("cloud", { ...connected, state: "paused", since: 2 });
+  pauseUplink(deps(), { ...on("cloud"), isPaused: false });
+  t.equal(uplinkObject(deps(), outbox)["state"], "connecting");
+});
