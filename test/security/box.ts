@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
@@ -138,7 +137,8 @@ export async function tryConnect(box: Box, options: IClientOptions): Promise<Mqt
 export async function closed(socket: Socket): Promise<void> {
   socket.on("error", () => undefined);
   socket.resume();
-  if (!socket.closed) await once(socket, "close");
+  if (socket.closed) return;
+  await new Promise<void>((resolve) => void socket.once("close", () => resolve()));
 }
 
 /** The causes that a test of this process has seen told through the ports. */
