@@ -150,7 +150,9 @@ export class OutboxPager {
     try {
       const reading = isSnapshot || part === undefined ? undefined : await backlog.read(part);
       if (lateWrite.isClosed) return false;
-      const page = this.#page(part, reading, stream === "live" && line === this.#line);
+      // Beside a new line it is backlog, and has its turn behind what is older.
+      if (stream === "live" && line !== this.#line) return true;
+      const page = this.#page(part, reading, stream === "live");
       if (page !== undefined) await this.#settle(page);
     } finally {
       this.#isReading = false;
