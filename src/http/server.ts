@@ -2,6 +2,7 @@ import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:ht
 import type { DropArgument } from "node:net";
 import type { Duplex } from "node:stream";
 import { tcpPeer, type Peer } from "../channel.ts";
+import { endWith } from "../last-words.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { makeApp } from "./app.ts";
 import type { HttpDeps } from "./call.ts";
@@ -75,7 +76,7 @@ export async function startHttp(
         takePlace: (address) => connections.takePlace(address),
       });
       listeners.push(listener);
-      harden(listener, connections, serve, deps.refusals);
+      harden(listener, connections, serve, deps);
       listener.server.on("upgrade", upgrading(deps, listener, connections));
       // Out of file descriptors, say: what is open is served all the same.
       listener.server.on("error", (error) => deps.log.error("http.accept_failed", { error }));
@@ -95,7 +96,7 @@ function harden(
   { server }: Listener,
   connections: Connections,
   serve: Serve,
-  refusals: HttpDeps["refusals"],
+  { refusals, clock }: HttpDeps,
 ): void {
   server.maxHeadersCount = FIXED_LIMITS.httpHeadersMax;
   server.maxConnections = FIXED_LIMITS.httpConnectionsMax;
@@ -111,7 +112,7 @@ function harden(
     }
     const refusal = refusalOfUnread(error, connections.peerOf(socket));
     if (refusal !== undefined) refusals.note(refusal);
-    refuseUnread(error, socket);
+    refuseUnread(error, socket, clock);
   });
   server.on("drop", (dropped?: DropArgument) => {
     refusals.note(refusalOfDropped(tcpPeer("plain", dropped?.remoteAddress)));
@@ -130,7 +131,11 @@ async function close(
 }
 
 /** What is not HTTP, too long or too slow was never a request: there is only a socket to answer on. */
-function refuseUnread(error: NodeJS.ErrnoException, socket: Duplex): void {
+function refuseUnread(
+  error: NodeJS.ErrnoException,
+  socket: Duplex,
+  clock: HttpDeps["clock"],
+): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();
     return;
@@ -142,10 +147,10 @@ function refuseUnread(error: NodeJS.ErrnoException, socket: Duplex): void {
         ? [408, "the request did not arrive in time"]
         : [400, "this is not HTTP/1.1"];
   const body = JSON.stringify(problem("malformed", detail, { status }));
-  socket.end(
+  const text =
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n` +
-      "Connection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n" +
-      "Content-Type: application/problem+json\r\n" +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
+    "Connection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n" +
+    "Content-Type: application/problem+json\r\n" +
+    `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+  endWith(socket, text, clock);
 }

@@ -4,6 +4,7 @@ import { TLSSocket } from "node:tls";
 import { ERRORS, GatewayError } from "../errors.ts";
 import { requireOwnPage } from "./browser-requests.ts";
 import type { HttpDeps } from "./call.ts";
+import { endWith } from "../last-words.ts";
 import type { Connections } from "./connections.ts";
 import type { Listener } from "./endpoint.ts";
 import { problem } from "./problem.ts";
@@ -39,7 +40,7 @@ export function upgrading(
       if (!(error instanceof GatewayError)) throw error;
       const refusal = refusalOf(error, MQTT_PATH, peer);
       if (refusal !== undefined) deps.refusals.note(refusal);
-      refuse(socket, error);
+      refuse(socket, error, deps);
       return;
     }
     serveWebSocket(request, socket, head, peer);
@@ -93,13 +94,13 @@ function serveAsItIs(
   socket.emit("data", Buffer.concat([again, head]));
 }
 
-function refuse(socket: Duplex, error: GatewayError): void {
+function refuse(socket: Duplex, error: GatewayError, { clock }: HttpDeps): void {
   const { status } = ERRORS[error.code];
   const body = JSON.stringify(problem(error.code, error.message));
-  socket.end(
+  const text =
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n` +
-      "Connection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n" +
-      "Content-Type: application/problem+json\r\n" +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
+    "Connection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n" +
+    "Content-Type: application/problem+json\r\n" +
+    `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+  endWith(socket, text, clock);
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { Duplex } from "node:stream";
 import { WebSocketServer, type WebSocket } from "ws";
 import type { Clock } from "../clock.ts";
+import { endWith } from "../last-words.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import type { RefusalCause } from "../refusal-causes.ts";
 
@@ -55,10 +56,10 @@ export function openWebSockets(bounds: WebSocketBounds): WebSockets {
       if (!offersMqtt(request)) {
         const body = "the sub-protocol mqtt is missing";
         onFault({ cause: "bad-protocol", detail: body });
-        socket.end(
+        const text =
           "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n" +
-            `Content-Length: ${body.length}\r\n\r\n${body}`,
-        );
+          `Content-Length: ${body.length}\r\n\r\n${body}`;
+        endWith(socket, text, bounds.clock);
         return;
       }
       server.handleUpgrade(request, socket, head, (opened) => {

@@ -141,6 +141,32 @@ await test("a WebSocket without the sub-protocol, with text, or of another origi
   t.equal(((await once(text, "close")) as [number])[0], 1003);
 });
 
+await test("who is refused and resets the connection, or does not hang up, harms nobody", async (t) => {
+  const { httpPort, ca, httpsPort } = await openTlsSite(t);
+  const upgrade = (more: string): string =>
+    "GET /mqtt HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+    `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${more}\r\n`;
+  const said = [upgrade(""), upgrade("Origin: https://evil.example\r\n"), "nonsense\r\n\r\n"];
+  for (const request of said) {
+    for (const isReset of [true, false]) {
+      const at = { port: httpPort, host: "127.0.0.1", allowHalfOpen: true };
+      const socket = connect(at).on("error", () => undefined);
+      socket.write(request);
+      await once(socket, "data");
+      await once(socket.resume(), "end");
+      if (isReset) socket.resetAndDestroy();
+      else {
+        // Of a connection that is closed on the other side a byte is answered with a reset.
+        const writing = setInterval(() => socket.write("x"), 100);
+        await new Promise((resolve) => socket.once("close", resolve));
+        clearInterval(writing);
+      }
+    }
+  }
+  const url = `https://localhost:${httpsPort}/healthz`;
+  t.equal((await run(t, "curl", ["-sS", "--cacert", ca, url])).code, 0);
+});
+
 await test("a packet may stand in several WebSocket messages, and several in one", async (t) => {
   const { httpPort, makeCredential } = await openTlsSite(t);
   const { username, password } = await makeCredential("bytes");
