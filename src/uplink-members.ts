@@ -48,14 +48,21 @@ const FILTER = {
 };
 
 const BOUND = {
-  bytes: whole(4096, 1e12, "bytes that may wait").exactOptional(),
-  rows: whole(1, 1e9, "changes that may wait").exactOptional(),
+  bytes: whole(
+    4096,
+    1e12,
+    "bytes that may wait; without: the default of the class",
+  ).exactOptional(),
+  rows: whole(1, 1e9, "changes that may wait; without: the default of the class").exactOptional(),
   age_s: whole(1, 1e9, "how long one may wait, s; counted while the gateway runs").exactOptional(),
   counts_time_off: z
     .boolean("must be true or false")
     .register(NOTES, { expected: "true or false", why: "whether its age grows without power, too" })
     .exactOptional(),
-  rule: oneOf(DROP_RULES, "what is kept when there is no more room").exactOptional(),
+  rule: oneOf(
+    DROP_RULES,
+    "what is kept when there is no more room; without: the default of the class",
+  ).exactOptional(),
 };
 const bound = z.strictObject(BOUND, OBJECT).readonly().exactOptional();
 
