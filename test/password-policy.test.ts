@@ -23,10 +23,28 @@ const PASSWORDS: readonly (readonly [password: string, fault: RegExp | undefined
   ["ABCDEFGHIJKLMN", /sequence/],
   ["23456789012345", /sequence/],
   ["98765432109876", /sequence/],
-  ["admin12345678", /name/],
+  ["p4ssw0rd2024", /commonest/],
+  ["$ummer2024!", /commonest/],
+  ["dragonmonkey", /commonest/],
+  ["Summer-Winter-25", /commonest/],
+  ["Welcome2Gateway", /commonest/],
+  ["Raspberry4!", /commonest/],
+  ["3edc4rfv5tgb", /keyboard/],
+  ["asdf1234jkl", /keyboard/],
+  ["yxcvbnm12345", /keyboard/],
+  ["poiuytrewq", /commonest|keyboard/],
+  ["abcdef123456", /keyboard/],
+  ["kettlekettle", /over and over/],
+  ["4711-4711-4711-", /over and over/],
+  ["factory-gw 2025", /name/],
   ["Factory-GW 2024", /name/],
   ["!!!Sluice!!!!", /name/],
   ["correct horse battery", undefined],
+  ["kettle orbit kettle", undefined],
+  ["summer kettle 25", undefined],
+  ["qwerty and a boiler house", undefined],
+  ["abcXdefYghiZ", undefined],
+  ["a4 landscape p7", undefined],
   ["administratorin", undefined],
   ["grün-Hammer-41", undefined],
   ["tr0ub4dor&3xyz", undefined],
@@ -40,6 +58,24 @@ await test("a password is taken unless it is short, common, a sequence or a name
     if (fault === undefined) t.equal(said, undefined, name);
     else t.match(said ?? "nothing", fault, name);
   }
+  t.end();
+});
+
+await test("what guessers make of the commonest words by rules is refused, and more than 3,000 of it", (t) => {
+  const made = [...COMMON_STEMS].flatMap((stem) => [
+    ...["12345", "2024!", "123!@#", "1234567"].map((behind) => stem + behind),
+    ...[`${stem}${stem}`, `!!${stem}2025`, `2025-${stem}`, `${stem.toUpperCase()}_00001`],
+    ...[
+      `${stem}summer`,
+      `${stem.replaceAll("e", "3").replaceAll("o", "0")}x9999`.replace("x9", "99"),
+    ],
+  ]);
+  const long = made.filter((password) => password.length >= 10);
+  t.ok(long.length > 3_000, String(long.length));
+  t.same(
+    long.filter((password) => passwordFault(password, []) === undefined),
+    [],
+  );
   t.end();
 });
 

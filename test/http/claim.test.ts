@@ -108,6 +108,7 @@ await test("what cannot be claims nothing, and the code stays", async (t) => {
     [{ password: "short" }, 400, "weak-password", "/password"],
     [{ password: "password123" }, 400, "weak-password", "/password"],
     [{ password: "site-2024-2024" }, 400, "weak-password", "/password"],
+    [{ password: "box-2024-2024" }, 400, "weak-password", "/password"],
     [{ user: "anna", password: "Anna 1234567" }, 400, "weak-password", "/password"],
     [{ account: "gateway" }, 400, "malformed", "/account"],
     [{ user: "a b" }, 400, "malformed", "/user"],
