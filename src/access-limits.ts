@@ -65,4 +65,6 @@ export const ACCESS_LIMITS = {
   auditStrangersPerMinute: 1,
   /** The same of whoever has a name here: a device that was taken over, say. */
   auditRefusedPerMinute: 10,
+  /** Networks from which a log-in of one person by Basic is recorded within an hour. */
+  auditLogInsPerHour: 8,
 } as const;

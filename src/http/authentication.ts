@@ -9,8 +9,9 @@ import {
 } from "../interactions/authentication.ts";
 import { certificateLogin, type CertificateLogin } from "../interactions/certificate-login.ts";
 import { SCOPES, type Principal } from "../thing/access.ts";
-import { principalOfUser } from "../interactions/users.ts";
+import { nameOfUser, principalOfUser } from "../interactions/users.ts";
 import type { Call, HttpDeps } from "./call.ts";
+import { LogIns } from "./log-ins.ts";
 import { sessionOfCookie } from "./session-cookie.ts";
 import type { AddressRate } from "../address-rate.ts";
 
@@ -39,6 +40,7 @@ type AuthenticatedCall = Peer & Pick<Call, "deps" | "header" | "method">;
  * @returns a function that throws GatewayError `unauthorized`, `rate-limited`.
  */
 export function makeAuthenticator(deps: HttpDeps, failures: AddressRate): Authenticator {
+  const logIns = new LogIns(deps.clock, deps.store.audit);
   return (authorization, call): Principal | Promise<Principal> => {
     const { address, channel, certificate } = call;
     if (authorization === undefined) {
@@ -60,7 +62,11 @@ export function makeAuthenticator(deps: HttpDeps, failures: AddressRate): Authen
         });
       }
       case "basic":
-        return fromBasic(deps, failures, credentials, address);
+        return fromBasic(deps, failures, credentials, address).then((principal) => {
+          const person = nameOfUser(principal);
+          if (person !== undefined) logIns.note(person, call);
+          return principal;
+        });
       default:
         throw new GatewayError("unauthorized", "Authorization is neither Bearer nor Basic", {
           refusal: { cause: "no-credentials" },

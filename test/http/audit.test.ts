@@ -4,7 +4,7 @@ import { makeRoutes } from "../../src/http/routes.ts";
 import { AUDIT_ACTIONS_OF_THE_GATEWAY } from "../../src/store/audit.ts";
 import { tokenKey } from "../../src/store/keys.ts";
 import { tableRows } from "../documents.ts";
-import { BOILER, startGateway, type Gateway } from "./harness.ts";
+import { basic, BOILER, startGateway, type Gateway } from "./harness.ts";
 
 const ROUTES = makeRoutes(new AddressRate(0, { monotonicMs: () => 0 }));
 
@@ -258,4 +258,28 @@ await test("who logs in again and again does not push the others out of the log"
     t.equal(reply.status, 201);
   }
   t.equal((await entries(gateway, "&action=session.open")).length, 1, "the others are counted");
+});
+
+await test("who logs in by Basic is recorded once an hour, for each address and person", async (t) => {
+  const time = { ms: 1 };
+  const gateway = await startGateway(t, { clock: { monotonicMs: () => time.ms } });
+  const password = "correct horse battery";
+  for (const name of ["vic", "ann"]) {
+    await gateway.call("PUT", `/gateway/users/${name}`, { json: { role: "viewer", password } });
+  }
+  const ask = async (user: string, given = password): Promise<number> =>
+    (await gateway.call("GET", "/A/things", { token: undefined, headers: basic(user, given) }))
+      .status;
+  const logIns = async () => entries(gateway, "&action=access.login&result=ok");
+  for (let n = 0; n < 5; n += 1) t.equal(await ask("vic"), 200);
+  t.equal(await ask("ann", "a guess"), 401);
+  t.equal((await logIns()).length, 1);
+  t.match(await logIns(), [{ principal: "user vic", target: "vic", address: "127.0.0.1" }]);
+  t.equal(await ask("ann"), 200);
+  time.ms += 3_599_999;
+  t.equal(await ask("vic"), 200);
+  t.equal((await logIns()).length, 2, "so far each of them once");
+  time.ms += 1;
+  t.equal(await ask("vic"), 200);
+  t.equal((await logIns()).length, 3);
 });
