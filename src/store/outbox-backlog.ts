@@ -79,7 +79,7 @@ export class Backlog {
   }
 
   /** As the disk is to have it. */
-  get place(): Omit<Place, "next" | "acknowledged" | "pages"> {
+  get place(): Omit<Place, "next" | "acknowledged" | "pages" | "live"> {
     return {
       parts: partsToJson(this.#parts).map(([after, through]) => [after, through]),
       snapshots: [...this.#snapshots],

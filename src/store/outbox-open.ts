@@ -39,6 +39,7 @@ export function newOutbox(
     closed: [],
     lost: [],
     pages: [],
+    live: [],
   });
 }
 
@@ -73,7 +74,7 @@ export async function readOutbox(deps: OpenDeps, uplink: number): Promise<Held> 
     ages: new OutboxAges(read("ages", (row) => agesSchema.parse(row))),
   });
   await opened.ledger.load(database);
-  await opened.pages.load(database, opened.place.acknowledged);
+  await opened.pages.load(database, opened.place);
   await opened.memory.load(database);
   replaceLostPages(deps, opened);
   return opened;
@@ -86,7 +87,7 @@ export async function readOutbox(deps: OpenDeps, uplink: number): Promise<Held> 
 async function lostPlace(deps: OpenDeps, uplink: number): Promise<Place> {
   const { database, commit, changes, clock } = deps;
   const pages = new OutboxPages(commit, uplink);
-  await pages.load(database, 0);
+  await pages.load(database, { acknowledged: 0, live: [] });
   const { place } = newOutbox(commit, uplink, { sequence: 0, lastThing: 0 });
   const now = clock.wallMs();
   const numbers = 2 * changes.sequence + SNAPSHOT_NUMBERS;

@@ -69,13 +69,13 @@ export class OutboxPager {
   }
 
   /**
-   * There is a new line: everything that is not acknowledged waits again. Beside a newer stream, what
-   * was ahead of older changes goes on in it, so that each of the two keeps its order.
+   * There is a new line: everything that is not acknowledged waits again. What was of the newer of two
+   * streams, or is ahead of older changes, goes on in it, so that each of the two keeps its order.
    */
   rewind(isLiveFirst: boolean): void {
     this.#line += 1;
     const { backlog, pages } = this.#parts;
-    const live = isLiveFirst ? pages.aheadOf(backlog.oldestUnread) : NONE;
+    const live = isLiveFirst ? pages.goingOn(backlog.oldestUnread) : NONE;
     this.#queues.restart(pages.pages, live);
     this.bell.reset();
   }

@@ -12,7 +12,7 @@ import {
 } from "./keys.ts";
 import { classOf, gapContent, type Content } from "./outbox-content.ts";
 import { DROP_CAUSES } from "./outbox-items.ts";
-import { NO_AMOUNTS, type Amounts } from "./outbox-place.ts";
+import { NO_AMOUNTS, type Amounts, type Place } from "./outbox-place.ts";
 
 const gapSchema = z.object({
   from: z.number(),
@@ -78,13 +78,16 @@ export class OutboxPages {
     this.#uplink = uplink;
   }
 
-  /** `acknowledged`: all up to this number is. */
-  async load(database: Database, acknowledged: number): Promise<void> {
+  /** `acknowledged`: all up to this number is. `live`: first numbers of pages of the newer stream. */
+  async load(
+    database: Database,
+    { acknowledged, live }: Pick<Place, "acknowledged" | "live">,
+  ): Promise<void> {
     const rows = await readRows(database, outboxPageRows(this.#uplink), (key, row) => {
       return [firstOfOutboxPageKey(key), pageSchema.parse(JSON.parse(row))] as const;
     });
     for (const [first, row] of rows) {
-      const page = makePage(first, false);
+      const page = makePage(first, live.includes(first));
       page.isSettled = true;
       for (const { seq, ref } of row) {
         page.items.push(makeItem(seq, page, ref, undefined, seq <= acknowledged));
@@ -102,6 +105,11 @@ export class OutboxPages {
   /** First and last number of each. */
   get extents(): [first: number, last: number][] {
     return [...this.#pages.values()].map(({ first, items }) => [first, items.at(-1)?.seq ?? first]);
+  }
+
+  /** First numbers of those of the newer of two streams. */
+  get live(): number[] {
+    return [...this.#pages.values()].filter(({ isLive }) => isLive).map(({ first }) => first);
   }
 
   get pages(): Iterable<Page> {
@@ -136,16 +144,20 @@ export class OutboxPages {
     return unread;
   }
 
-  /** Pages with changes that are newer than some that have later numbers, or none yet: from `unread` on. */
-  aheadOf(unread: number): ReadonlySet<Page> {
-    const ahead = new Set<Page>();
+  /**
+   * What goes on with the newer of two streams beside a new line: what was of it, though older changes
+   * are gone by now, because newer ones of the other stream may have gone with them; and what is newer
+   * than something with a later number, or with none yet: from `unread` on.
+   */
+  goingOn(unread: number): ReadonlySet<Page> {
+    const live = new Set<Page>();
     let oldest = unread;
     for (const page of [...this.#pages.values()].reverse()) {
       const sequence = sequenceOf(page);
-      if (sequence > oldest) ahead.add(page);
+      if (page.isLive || sequence > oldest) live.add(page);
       else oldest = sequence;
     }
-    return ahead;
+    return live;
   }
 
   countOf(isLive: boolean): number {

@@ -69,5 +69,7 @@ export const placeSchema = z.object({
   lost: z.array(lostSchema),
   /** First and last number of each page that is not acknowledged. */
   pages: z.array(z.tuple([z.number(), z.number()])),
+  /** First numbers of those of the newer of two streams. */
+  live: z.array(z.number()).default([]),
 });
 export type Place = z.infer<typeof placeSchema>;

@@ -252,8 +252,8 @@ export class Outbox {
 
   get #placeRow(): Place {
     const { next } = this.#pager;
-    const pages = this.#pages.extents;
-    return { ...this.#backlog.place, next, acknowledged: this.#ackedSeq, pages };
+    const { extents: pages, live } = this.#pages;
+    return { ...this.#backlog.place, next, acknowledged: this.#ackedSeq, pages, live };
   }
 
   get #ackedSeq(): number {

@@ -52,6 +52,33 @@ await test("live-first: what is read while a new line begins is not ahead of wha
   );
 });
 
+await test("live-first: what was sent live stays live, over a restart too", async (t) => {
+  const site = await openSite(t, { order: "live-first" });
+  const { number } = site.makeThing("boiler");
+  site.emit(number);
+  await site.store.commit.flushed();
+  site.outbox.rewind();
+  const live = site.emit(number);
+  await site.store.commit.flushed();
+  t.same((await site.outbox.take("live", 10)).map(told), [`1 event ${live}`]);
+  site.emit(number);
+  await site.store.commit.flushed();
+  site.outbox.rewind();
+  for (const { seq, isBacklog } of await drain(site, 10, "backlog")) {
+    t.ok(isBacklog, `${seq} is backlog: what is older than the live one, and newer`);
+    site.outbox.acknowledge(seq);
+  }
+  site.outbox.rewind();
+  const again = { seq: 1, isNew: false, isBacklog: false };
+  t.match(await site.outbox.take("live", 10), [again], "newer backlog has passed it");
+  await site.reopen();
+  t.match(await site.outbox.take("live", 10), [again], "over a restart");
+  site.terms = { ...site.terms, order: "strict" };
+  site.store.outboxes.put("cloud", { changed: true });
+  site.outbox.rewind();
+  t.match(await site.outbox.take("strict", 10), [{ ...again, isBacklog: true }]);
+});
+
 await test("outages in live-first leave parts, and never very many", async (t) => {
   const site = await openSite(t, { order: "live-first" });
   const { number } = site.makeThing("boiler");

@@ -307,7 +307,7 @@ await test("what comes while somebody waits for it gets its number in its own ba
     t.ok(owed.every(({ isBacklog }) => !isBacklog));
     t.equal(site.store.commit.written.batches, before + 1, "one batch, and no other");
     await site.reopen();
-    const again = await site.outbox.take("strict", 10);
+    const again = await site.outbox.take(stream, 10);
     t.same(
       again.map(({ seq, id }) => [seq, id]),
       owed.map(({ seq, id }) => [seq, id]),
