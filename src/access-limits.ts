@@ -35,6 +35,8 @@ export const ACCESS_LIMITS = {
   loginQuietMs: 900_000,
   /** UTF-16 units of a name whose failed log-ins are told from those of others: no name there is has more. */
   loginNameLengthMax: 64,
+  /** Refused log-ins that are known again, in memory: a site's devices with old credentials, and some. */
+  refusedLogInsKept: 4_096,
   /** People who may log in: each is held in memory, and a site has some dozens. */
   usersMax: 1_000,
   /** Sessions of one person that are open at once: a phone, a laptop, a panel; the one unused longest ends. */

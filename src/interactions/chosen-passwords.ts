@@ -1,4 +1,5 @@
 import { GatewayError } from "../errors.ts";
+import { FIXED_LIMITS } from "../limits.ts";
 import { isPassword, lookupDigest } from "../secrets.ts";
 import type { InteractionDeps } from "./deps.ts";
 
@@ -7,6 +8,12 @@ import type { InteractionDeps } from "./deps.ts";
 const matched = new WeakMap<object, string>();
 /** Those under way: a hundred clients of one credential cost one check, not a hundred. */
 const checks = new WeakMap<object, Map<string, Promise<boolean>>>();
+
+/**
+ * What was refused lately, and for which holder: a device that comes again and again with an old
+ * credential costs one check. The same for names that are nobody's, so that it tells nothing.
+ */
+const refused = new Map<string, object>();
 
 /** One log-in with a password that a person chose. */
 export type ChosenLogIn = {
@@ -30,6 +37,7 @@ export async function isChosenPassword(
   check: () => Promise<boolean>,
 ): Promise<boolean> {
   const digest = lookupDigest(password);
+  const refusedAs = lookupDigest(`${user}\0${password}`);
   const underWay = checks.get(holder) ?? new Map<string, Promise<boolean>>();
   checks.set(holder, underWay);
   let running = underWay.get(digest);
@@ -39,10 +47,14 @@ export async function isChosenPassword(
       deps.loginNames.right(user, address);
       return true;
     }
+    if (refused.get(refusedAs) === holder) return false;
     running = check().finally(() => underWay.delete(digest));
     underWay.set(digest, running);
   }
-  if (!(await running)) return false;
+  if (!(await running)) {
+    keepRefused(refusedAs, holder);
+    return false;
+  }
   deps.loginNames.right(user, address);
   matched.set(holder, digest);
   return true;
@@ -63,6 +75,13 @@ export async function refuseAsChosen(
     await isPassword(password, NOBODY.phc);
     return false;
   });
+}
+
+function keepRefused(digest: string, holder: object): void {
+  refused.delete(digest);
+  refused.set(digest, holder);
+  const [oldest] = refused.keys();
+  if (refused.size > FIXED_LIMITS.refusedLogInsKept && oldest !== undefined) refused.delete(oldest);
 }
 
 /** The hash of a password nobody knows. */

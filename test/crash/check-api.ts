@@ -8,6 +8,8 @@ import { ACCOUNT } from "./wire.ts";
 type ApiCheck = { readonly http: Http; readonly ledger: Ledger; readonly probe: Login };
 
 const ASKED_AT_ONCE = 16;
+/** Log-ins that have to be refused, each look: the gateway stretches the password of each for a tenth of a second. */
+const REFUSALS_A_LOOK = 8;
 
 /**
  * Asks a running gateway for what it has acknowledged. Everybody else may go on writing meanwhile:
@@ -91,9 +93,12 @@ export class ApiChecker {
   /** Things are there or gone; credentials work or do not. */
   async #checkExistence(): Promise<readonly Fault[]> {
     const { things, credentials } = this.#check.ledger;
-    const waiting = [...things, ...credentials].filter(
-      (existence) => this.#checked.get(existence) !== existence.state,
-    );
+    const isWaiting = (existence: Existence): boolean =>
+      this.#checked.get(existence) !== existence.state;
+    const newest = [...credentials].reverse().filter(isWaiting);
+    const refused = newest.filter(({ state }) => state === "gone").slice(0, REFUSALS_A_LOOK);
+    const served = newest.filter(({ state }) => state !== "gone");
+    const waiting = [...[...things].filter(isWaiting), ...served, ...refused];
     const faults: Fault[] = [];
     const ask = async (): Promise<void> => {
       for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
