@@ -288,6 +288,10 @@ export const FIXED_LIMITS = {
   thingRevisionsMax: 10_000,
   /** Rows a sweep looks at before others get their turn. */
   sweptRowsMax: 256,
+  /** Values of one property that share a row of the index: what is read, and later swept, at once. */
+  historyRunMomentsMax: 64,
+  /** ms from the first of them to the last: as far a reader of the history looks beyond its bounds. */
+  historyRunMsMax: 100,
   /** Files of the database open at once: leaves most of the usual 1,024 to connections. */
   databaseFilesMax: 128,
   /** Bytes of rows in memory before they become a table, and of log that a start may have to read. */

@@ -1,7 +1,6 @@
 import { systemClock, systemRandom } from "../../src/clock.ts";
 import { rowOfApi, termsOf } from "../../src/interactions/kept-uplinks.ts";
 import type { Log } from "../../src/log.ts";
-import { historyKey } from "../../src/store/keys.ts";
 import { openStore, type Store } from "../../src/store/store.ts";
 import { makeThing } from "../../src/store/things.ts";
 import { GIVEN_UPLINK } from "../../src/uplink-members.ts";
@@ -97,7 +96,7 @@ function addValue(store: Store, thing: number, nth: number, at: number): void {
     values: { [name]: value },
   });
   store.properties.set(thing, name, { value, at, sequence });
-  store.commit.put(historyKey({ thing, of: "property", name }, { at, sequence }), "");
+  store.historyIndex.addValue(thing, name, { at, sequence });
 }
 
 function silent(): void {

@@ -1,4 +1,4 @@
-import { historyKey, type Moment } from "../store/keys.ts";
+import type { Moment } from "../store/keys.ts";
 import { originOf } from "../thing/access.ts";
 import type { Json } from "../thing/json.ts";
 import type { Thing } from "../thing/thing.ts";
@@ -30,7 +30,7 @@ export function recordData(
     content,
   });
   const moment = { at, sequence };
-  store.commit.put(historyKey({ thing: thing.number, of: "data", name: "" }, moment), "");
+  store.historyIndex.add({ thing: thing.number, of: "data", name: "" }, moment);
   deps.publish({
     topic: dataTopic(thing),
     payload: on.text ?? JSON.stringify(content),

@@ -1,5 +1,5 @@
 import { GatewayError } from "../errors.ts";
-import { historyKey, type Moment } from "../store/keys.ts";
+import type { Moment } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import { originOf } from "../thing/access.ts";
 import { pointerTo, type Json, type JsonObject } from "../thing/json.ts";
@@ -45,7 +45,7 @@ export function emitEvent(
   const stamp = { thing: thing.number, at, ...originOf(on.principal) };
   const sequence = store.changes.append({ class: "event", ...stamp, ...content });
   const moment = { at, sequence };
-  store.commit.put(historyKey({ thing: thing.number, of: "event", name }, moment), "");
+  store.historyIndex.add({ thing: thing.number, of: "event", name }, moment);
   const event: EventOccurrence = { ...content, moment };
   deps.publish({
     topic: eventStatusTopic(thing, name),

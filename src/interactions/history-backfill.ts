@@ -1,5 +1,5 @@
 import { GatewayError } from "../errors.ts";
-import { historyKey, TIME_MS_MAX, type HistorySource } from "../store/keys.ts";
+import { TIME_MS_MAX, type HistorySource } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import { pointerTo, type JsonObject } from "../thing/json.ts";
 import type { Thing } from "../thing/thing.ts";
@@ -60,7 +60,7 @@ async function backfill(deps: InteractionDeps, on: BackfillRequest): Promise<Bac
     const change = { class: "property", thing: thing.number, at, values: properties } as const;
     const sequence = store.changes.append({ ...change, backfilled: true });
     for (const name of Object.keys(properties)) {
-      store.commit.put(historyKey(sourceOf(thing, name), { at, sequence }), "");
+      store.historyIndex.add(sourceOf(thing, name), { at, sequence });
     }
   }
   await store.commit.flushed();

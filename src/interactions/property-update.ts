@@ -1,5 +1,4 @@
 import { GatewayError } from "../errors.ts";
-import { historyKey } from "../store/keys.ts";
 import type { PropertyState } from "../store/properties.ts";
 import { mayOnThing, originOf, type Principal } from "../thing/access.ts";
 import { pointerTo, type Json, type JsonObject } from "../thing/json.ts";
@@ -146,8 +145,7 @@ function commitValues(
     const { name } = affordance;
     const state: PropertyState = { value, at, sequence };
     store.properties.set(thing.number, name, state);
-    const source = { thing: thing.number, of: "property", name } as const;
-    store.commit.put(historyKey(source, { at, sequence }), "");
+    store.historyIndex.addValue(thing.number, name, state);
   }
   for (const one of accepted) {
     deps.publish({

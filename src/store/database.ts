@@ -3,11 +3,11 @@ import { GatewayError } from "../errors.ts";
 import { SILENT_LOG, type Log } from "../log.ts";
 import { Cursor, type Range, type Source } from "./cursor.ts";
 import { Damage, isDamage } from "./damage.ts";
-import { isIndexKey, type KeyRange } from "./keys.ts";
+import type { KeyRange } from "./keys.ts";
 import { checkTables } from "./level-check.ts";
 import { listLevelFolder } from "./level-folder.ts";
 import { folderIn, openLevel, type Opening, type OpenLevel } from "./level-opening.ts";
-import { seal, unseal } from "./seal.ts";
+import { isBare, seal, unseal } from "./seal.ts";
 
 type Row = readonly [key: string, row: string];
 
@@ -120,7 +120,7 @@ export class Database {
     const opened = this.#open;
     const chained = opened.level.batch();
     return {
-      put: (key, value) => void chained.put(key, isIndexKey(key) ? value : seal(key, value)),
+      put: (key, value) => void chained.put(key, isBare(key, value) ? value : seal(key, value)),
       del: (key) => void chained.del(key),
       write: async (options) => {
         try {
@@ -259,7 +259,7 @@ export class Database {
 
   /** The content of a row; `undefined` if there is none, or it is not what was written. */
   #read(key: string, row: string | undefined): string | undefined {
-    if (row === undefined || isIndexKey(key)) return row;
+    if (row === undefined || isBare(key, row)) return row;
     const content = unseal(key, row);
     if (content === undefined) this.damage.addRow(key, row);
     return content;

@@ -2,14 +2,12 @@ import { parseActionRequest, type ActionRequest } from "./action-requests.ts";
 import { openChange, type RecordedChange } from "./changes.ts";
 import type { Database } from "./database.ts";
 import type { Deletions } from "./deletions.ts";
+import { mergeKeys } from "./history-keys.ts";
 import {
   changeKey,
-  historyRange,
   momentOfKey,
-  orderOfKey,
   type HistoryClass,
   type HistorySource,
-  type KeyRange,
   type MomentBounds,
 } from "./keys.ts";
 
@@ -29,10 +27,13 @@ const UNREADABLE_ROWS = 256;
 export class History {
   readonly #database: Database;
   readonly #deletions: Deletions;
+  readonly #firstValue: () => number;
 
-  constructor(database: Database, deletions: Deletions) {
+  /** `firstValue`: the first sequence of a change of properties that retention has left. */
+  constructor(database: Database, deletions: Deletions, firstValue: () => number) {
     this.#database = database;
     this.#deletions = deletions;
+    this.#firstValue = firstValue;
   }
 
   /**
@@ -106,11 +107,14 @@ export class History {
     sources: readonly HistorySource[],
     slice: Slice,
   ): Promise<{ readonly keys: readonly string[]; readonly more: boolean }> {
-    const ranges = sources.map((source) => ({
-      ...historyRange(source, slice),
-      deletedThrough: this.#deletions.throughOf(source),
+    // A row of the index stays until the last of its values goes.
+    const swept = of === "property" ? this.#firstValue() - 1 : 0;
+    const parts = sources.map((source) => ({
+      source,
+      goneThrough: Math.max(this.#deletions.throughOf(source), swept),
     }));
-    const keys = await mergeKeys(this.#database, of, ranges, {
+    const keys = await mergeKeys(this.#database, parts, {
+      bounds: slice,
       reverse: slice.oldestFirst !== true,
       limit: slice.limit + 1,
     });
@@ -162,58 +166,4 @@ function namesIn(change: RecordedChange): readonly string[] {
     case "thing":
       return [""];
   }
-}
-
-type DeletableRange = KeyRange & { readonly deletedThrough: number };
-type Head = {
-  order: string;
-  key: string;
-  readonly deletedThrough: number;
-  readonly iterator: KeyIterator;
-};
-type KeyIterator = {
-  readonly next: () => Promise<string | undefined>;
-  readonly close: () => Promise<void>;
-};
-
-/**
- * Merges several ranges by moment; equal moments (one change, several names) come once, and what is
- * deleted not at all.
- */
-async function mergeKeys(
-  database: Database,
-  of: HistoryClass,
-  ranges: readonly DeletableRange[],
-  { reverse, limit }: { readonly reverse: boolean; readonly limit: number },
-): Promise<readonly string[]> {
-  const heads: Head[] = [];
-  const keys: string[] = [];
-  try {
-    for (const { deletedThrough, ...range } of ranges) {
-      const bound = deletedThrough === 0 ? { limit } : {};
-      const iterator = database.keys({ ...range, ...bound, reverse });
-      const key = await iterator.next();
-      if (key === undefined) await iterator.close();
-      else heads.push({ order: orderOfKey(key), key, deletedThrough, iterator });
-    }
-    let last = "";
-    while (heads.length > 0 && keys.length < limit) {
-      const head = heads.reduce((best, one) => (one.order > best.order === reverse ? one : best));
-      if (head.order !== last && momentOfKey(of, head.key).sequence > head.deletedThrough) {
-        keys.push(head.key);
-        last = head.order;
-      }
-      const key = await head.iterator.next();
-      if (key === undefined) {
-        heads.splice(heads.indexOf(head), 1);
-        await head.iterator.close();
-      } else {
-        head.key = key;
-        head.order = orderOfKey(key);
-      }
-    }
-  } finally {
-    await Promise.all(heads.map(async (head) => head.iterator.close()));
-  }
-  return keys;
 }

@@ -9,7 +9,7 @@
  * | `t:` | Things |
  * | `s:` | the latest value of each property |
  * | `c:` | the log of changes, by class and sequence |
- * | `h:` | history: an index over the log by Thing, class, name and time |
+ * | `h:` | history: an index over the log by Thing, class, name and time; one row may name several values |
  * | `r:` | action requests: their present state |
  * | `o:` | pointers to the action requests that have not finished |
  * | `x:` | what was deleted and is still to be swept |
@@ -101,7 +101,7 @@ export const numberOfGapKey = (key: string): number => Number.parseInt(key.slice
 export const asideKey = (key: string): string => `n:r${key}`;
 export const keyOfAside = (key: string): string => key.slice(3);
 
-/** Rows of the index have no content to protect: what they lead to is checked. */
+/** A row of the index over the log. */
 export const isIndexKey = (key: string): boolean => key.startsWith("h:");
 
 export const everyRow = {
@@ -218,6 +218,10 @@ function historyPrefix({ thing, of, name }: HistorySource): string {
 
 export const historyKey = (source: HistorySource, moment: Moment): string =>
   historyPrefix(source) + momentDigits(source.of, moment);
+
+/** The key of another moment of the same history. */
+export const historyKeyBeside = (of: HistoryClass, key: string, moment: Moment): string =>
+  key.slice(0, -MOMENT_DIGITS) + momentDigits(of, moment);
 
 export const historyRange = (source: HistorySource, bounds: MomentBounds = {}): KeyRange =>
   momentRange(historyPrefix(source), source.of, bounds);

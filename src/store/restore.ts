@@ -5,6 +5,7 @@ import { openChange, type RecordedChange } from "./changes.ts";
 import type { Commit } from "./commit.ts";
 import type { Database } from "./database.ts";
 import type { Deletions } from "./deletions.ts";
+import { keysOfRow, rangeOfRuns } from "./history-runs.ts";
 import {
   changeKey,
   changesOfClass,
@@ -73,7 +74,8 @@ export async function restoreIndexIn(
     for await (const changes of changesIn(deps.database, changesOfClass(of, first, last), of)) {
       for (const change of changes) {
         for (const source of sourcesOf(deps, change)) {
-          chunk.push({ source, sequence: change.sequence, key: historyKey(source, change) });
+          const { sequence, at } = change;
+          chunk.push({ source, sequence, at, key: historyKey(source, change) });
         }
         if (chunk.length < CHUNK) continue;
         restored += await restoreIndex(deps, chunk);
@@ -87,13 +89,17 @@ export async function restoreIndexIn(
 type Indexed = {
   readonly source: HistorySource;
   readonly sequence: number;
+  readonly at: number;
   readonly key: string;
 };
 
 async function restoreIndex(deps: RestoreDeps, chunk: readonly Indexed[]): Promise<number> {
   const { database, commit } = deps;
   const rows = await database.getMany(chunk.map(({ key }) => key));
-  const absent = chunk.filter((_, position) => rows[position] === undefined);
+  const absent = await inNoRun(
+    database,
+    chunk.filter((_, position) => rows[position] === undefined),
+  );
   if (absent.length === 0) return 0;
   const revisions = await readRevisions(deps);
   const missing = absent
@@ -107,6 +113,26 @@ async function restoreIndex(deps: RestoreDeps, chunk: readonly Indexed[]): Promi
   for (const { key } of missing) commit.put(key, "");
   if (missing.length > 0) await commit.flushed();
   return missing.length;
+}
+
+/** Those that no row of the index names beside its own moment. */
+async function inNoRun(
+  database: Database,
+  absent: readonly Indexed[],
+): Promise<readonly Indexed[]> {
+  const found = new Set<string>();
+  const missing: Indexed[] = [];
+  for (const one of absent) {
+    const { source, key, at } = one;
+    if (source.of === "property" && !found.has(key)) {
+      const runs = { gt: key, lt: rangeOfRuns(source, { before: { at: at + 1, sequence: 0 } }).lt };
+      for (const row of await database.iterator(runs).all()) {
+        for (const each of keysOfRow(...row)) found.add(each);
+      }
+    }
+    if (!found.has(key)) missing.push(one);
+  }
+  return missing;
 }
 
 type Revision = RecordedChange & { readonly class: "thing" };

@@ -5,6 +5,8 @@ import { openChange, type ChangeLog, type RecordedChange } from "./changes.ts";
 import type { Commit } from "./commit.ts";
 import type { Database } from "./database.ts";
 import type { Deletions } from "./deletions.ts";
+import type { HistoryIndex } from "./history-index.ts";
+import { keysOfRow } from "./history-runs.ts";
 import type { Outboxes } from "./outboxes.ts";
 import {
   ageMarkKey,
@@ -14,6 +16,7 @@ import {
   HISTORY_CLASSES,
   historyKey,
   historyRange,
+  isIndexKey,
   metaKey,
   momentOfKey,
   rowsOfDeletedThing,
@@ -39,6 +42,7 @@ type RetentionDeps = {
   readonly changes: ChangeLog;
   readonly requests: ActionRequests;
   readonly deletions: Deletions;
+  readonly historyIndex: Pick<HistoryIndex, "endRuns">;
   /** What uplinks owe of the log stays in it, and they hear of what a deletion takes all the same. */
   readonly outboxes: Pick<Outboxes, "neededFrom" | "rowGoes">;
   readonly clock: Clock;
@@ -125,6 +129,7 @@ export class Retention {
   /** Marks what is now there of a Thing, or of one of its affordances, to be swept. */
   forget(thing: number, source?: HistorySource): void {
     const through = this.#deps.changes.sequence;
+    this.#deps.historyIndex.endRuns(thing);
     this.#deps.deletions.add({ thing, ...(source === undefined ? {} : { source }), through });
   }
 
@@ -215,7 +220,9 @@ export class Retention {
     switch (change.class) {
       case "property":
         for (const name of Object.keys(change.values)) {
-          commit.delete(historyKey({ thing, of: "property", name }, moment));
+          const key = historyKey({ thing, of: "property", name }, moment);
+          // Of a run only the last moment has a row, and the row goes with it.
+          if (commit.read(key) !== undefined) commit.delete(key);
         }
         return;
       case "action": {
@@ -255,28 +262,41 @@ export class Retention {
     let { gt } = range;
     while (!this.#stopped) {
       await commit.flushed();
-      const keys = await database.keys({ gt, lt, limit: CHUNK_ROWS }).all();
-      for (const key of keys) this.#dropRow(key, through, fromLog);
-      const last = keys.at(-1);
-      if (last === undefined || keys.length < CHUNK_ROWS) return;
-      gt = last;
+      const rows = await database.iterator({ gt, lt, limit: CHUNK_ROWS }).all();
+      let dropped = 0;
+      for (const [key, row] of rows) {
+        dropped += this.#dropRow(key, row, { through, fromLog });
+        gt = key;
+        if (dropped >= CHUNK_ROWS) break;
+      }
+      const last = rows.at(-1)?.[0];
+      if (last === undefined || (last === gt && rows.length < CHUNK_ROWS)) return;
     }
   }
 
-  #dropRow(key: string, through: number, fromLog: boolean): void {
+  /** @returns how many moments it held: a row of the index may hold several. */
+  #dropRow(
+    key: string,
+    row: string,
+    { through, fromLog }: { readonly through: number; readonly fromLog: boolean },
+  ): number {
     const { commit, changes, outboxes } = this.#deps;
-    if (key.startsWith("h:")) {
+    let moments = 1;
+    if (isIndexKey(key)) {
       const { of } = sourceOfHistoryKey(key);
-      const { sequence } = momentOfKey(of, key);
-      if (sequence > through) return;
-      if (fromLog) {
+      if (momentOfKey(of, key).sequence > through) return 1;
+      const keys = keysOfRow(key, row);
+      moments = keys.length;
+      for (const each of fromLog ? keys : []) {
+        const { sequence } = momentOfKey(of, each);
         outboxes.rowGoes(of, sequence);
         changes.drop(of, sequence);
       }
     } else if (key.startsWith("r:") && momentOfKey("action", key).sequence > through) {
-      return;
+      return 1;
     }
     commit.delete(key);
+    return moments;
   }
 }
 

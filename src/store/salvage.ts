@@ -1,10 +1,9 @@
 import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Level } from "level";
-import { isIndexKey } from "./keys.ts";
 import type { LongStep } from "./long-step.ts";
 import { newestEntries, type Losses } from "./newest-entries.ts";
-import { unseal } from "./seal.ts";
+import { isBare, unseal } from "./seal.ts";
 import { syncFolder } from "./synced-folder.ts";
 
 /** What became of a database that could not be used any more. */
@@ -117,5 +116,5 @@ async function rebuild(from: string, to: string, step: LongStep): Promise<Rebuil
 }
 
 function isAsWritten(key: string, row: string): boolean {
-  return isIndexKey(key) ? row === "" : unseal(key, row) !== undefined;
+  return isBare(key, row) || unseal(key, row) !== undefined;
 }

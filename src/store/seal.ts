@@ -1,4 +1,5 @@
 import { crc32 } from "node:zlib";
+import { isIndexKey } from "./keys.ts";
 
 const DIGITS = 7;
 const RADIX = 32;
@@ -15,6 +16,11 @@ export function seal(key: string, content: string): string {
 export function unseal(key: string, row: string): string | undefined {
   const content = row.slice(DIGITS);
   return row.slice(0, DIGITS) === checksum(key, content) ? content : undefined;
+}
+
+/** Has no checksum: a row of the index without content, which has nothing to protect. */
+export function isBare(key: string, row: string): boolean {
+  return row === "" && isIndexKey(key);
 }
 
 function checksum(key: string, content: string): string {

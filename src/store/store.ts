@@ -14,6 +14,7 @@ import { openDatabase, type Database } from "./database.ts";
 import { Deletions } from "./deletions.ts";
 import { Gaps, type GapsDeps } from "./gaps.ts";
 import { diskRoomAt, type DiskRoom } from "./disk-room.ts";
+import { HistoryIndex } from "./history-index.ts";
 import { History } from "./history.ts";
 import { makeIds, newSalt, type Ids } from "./ids.ts";
 import { hasNote, KeptTime, NO_RULES, type TimeRules } from "./kept-time.ts";
@@ -51,6 +52,8 @@ export type Store = {
   readonly properties: PropertyStates;
   readonly requests: ActionRequests;
   readonly deletions: Deletions;
+  /** What the history is to find. */
+  readonly historyIndex: HistoryIndex;
   readonly history: History;
   readonly credentials: Credentials;
   readonly certificates: Certificates;
@@ -103,7 +106,9 @@ export type StoreOptions = {
 };
 
 /** Version of the layout on disk: one upgrade step for each number between. */
-const FORMAT = 2;
+const FORMAT = 3;
+/** The same but for the index, where each moment had a row of its own: it is read as it is. */
+const FORMAT_WITHOUT_RUNS = 2;
 
 /**
  * Opens the store under `path`, making it at the first start.
@@ -177,6 +182,7 @@ async function loadStore(
   const { clock, mark, heldBoot, boot, changes, ids } = await openLog(database, options, commit);
   const deletions = new Deletions(commit);
   const requests = new ActionRequests(commit, database, deletions);
+  const historyIndex = new HistoryIndex(commit);
   const tables = makeTables(commit);
   const ageMs = (): number => retention.ageMs;
   const outboxes: Outboxes = new Outboxes({
@@ -187,17 +193,11 @@ async function loadStore(
     termsOf: options.uplinkTerms,
   });
   const retention = new Retention(
-    { database, commit, changes, requests, deletions, outboxes, clock },
+    { database, commit, changes, requests, deletions, historyIndex, outboxes, clock },
     options.history,
   );
   const audit = new AuditLog({ database, commit, clock, writability, ageMs }, options.audit);
-  beforeWrite(() => {
-    retention.writeAge();
-    clock.writeNote();
-    outboxes.write();
-    changes.writeMark();
-    return changes.sequence;
-  });
+  beforeWrite(lastRowsOf({ retention, clock, outboxes, historyIndex, changes }));
   for (const table of [...Object.values(tables), deletions]) await table.load(database);
   for (const each of [requests, outboxes, audit]) await each.load();
   const gaps = await openGaps(
@@ -224,7 +224,8 @@ async function loadStore(
     gaps,
     keepWatch: (onFailure) => [gaps, outboxes, audit].forEach((each) => each.start(onFailure)),
     acknowledgedSequence: writer.acknowledgedSequence,
-    history: new History(database, deletions),
+    historyIndex,
+    history: new History(database, deletions, () => retention.headOf("property")),
     boot,
     gatewayId,
     close: async () => {
@@ -234,6 +235,20 @@ async function loadStore(
       for (const each of [outboxes, audit]) each.stop();
       await closeStore(database, commit, retention);
     },
+  };
+}
+
+/** Puts what belongs at the end of a batch, and says which change is its newest. */
+function lastRowsOf(
+  of: Pick<Store, "retention" | "clock" | "outboxes" | "historyIndex" | "changes">,
+): () => number {
+  return () => {
+    of.retention.writeAge();
+    of.clock.writeNote();
+    of.outboxes.write();
+    of.historyIndex.writeRuns();
+    of.changes.writeMark();
+    return of.changes.sequence;
   };
 }
 
@@ -340,6 +355,10 @@ function checkFormat(commit: Commit, database: Database): void {
   const bare = database.damage.unheard.find(({ key }) => key === metaKey("format"))?.row;
   const format = bare !== undefined && /^\d+$/.test(bare) ? Number(bare) : held;
   if (format === FORMAT) return;
+  if (format === FORMAT_WITHOUT_RUNS && bare === undefined) {
+    commit.put(metaKey("format"), String(FORMAT));
+    return;
+  }
   throw new GatewayError(
     "storage-failed",
     `the store has format ${format} and this version of sluice reads format ${FORMAT}`,

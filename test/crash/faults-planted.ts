@@ -67,8 +67,8 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
   },
   "history-is-not-indexed": {
     file: "interactions/property-update.js",
-    right: 'store.commit.put(historyKey(source, { at, sequence }), "");',
-    wrong: 'if (sequence % 7 !== 0) store.commit.put(historyKey(source, { at, sequence }), "");',
+    right: "store.historyIndex.addValue(thing.number, name, state);",
+    wrong: "if (sequence % 7 !== 0) store.historyIndex.addValue(thing.number, name, state);",
     noticedBy: ["index"],
   },
   "half-a-map-is-recorded": {

@@ -7,6 +7,7 @@ import {
   type RecordedChange,
 } from "../../src/store/changes.ts";
 import { openDatabase, rowsOf } from "../../src/store/database.ts";
+import { keysOfRow } from "../../src/store/history-runs.ts";
 import {
   CHANGE_CLASSES,
   changeKey,
@@ -72,9 +73,12 @@ export async function readRemains(path: string): Promise<Remains> {
       mark: readMark(read),
       pages: new Map(pages.map(([key, row]) => [pageOfKey(key), JSON.parse(row) as Counts])),
       changes: changes.sort((a, b) => a.sequence - b.sequence),
-      index: (await rows(under("h:"))).map(([key]) => {
-        const source = sourceOfHistoryKey(key);
-        return { source, moment: momentOfKey(source.of, key) };
+      index: (await rows(under("h:"))).flatMap(([row, content]) => {
+        const source = sourceOfHistoryKey(row);
+        return keysOfRow(row, content).map((key) => ({
+          source,
+          moment: momentOfKey(source.of, key),
+        }));
       }),
       states: (await rows(everyRow.state)).map(([key, row]) => ({
         thing: numberOfKey(key),

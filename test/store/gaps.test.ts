@@ -83,8 +83,9 @@ await test("the look through an old store goes on behind a stall of the disk", a
   const description = { properties: { p: {} } };
   const row = { account: "site", id: "a", uid: "u", description };
   store.changes.append({ class: "thing", thing: 1, at: 1, ...row });
-  const moments = Array.from({ length: 2 * PAGE }, (_, at) =>
-    recordValues(store, 1, at, { p: at }),
+  // So far from each other that each has a row of its own in the index.
+  const moments = Array.from({ length: 2 * PAGE }, (_, n) =>
+    recordValues(store, 1, n * 1_000, { p: n }),
   );
   await store.commit.flushed();
   const batch = store.database.batch();
@@ -169,10 +170,10 @@ await test("a row of the index that is gone is made again, but for what was remo
     store.changes.append({ class: "thing", thing, at: 1, ...row });
   };
   revise(["p", "q"]);
-  const both = recordValues(store, thing, 5, { p: 1, q: 1 });
+  const both = recordValues(store, thing, 5_000, { p: 1, q: 1 });
   revise(["p"]);
   revise(["p", "q"]);
-  const later = recordValues(store, thing, 6, { q: 2 });
+  const later = recordValues(store, thing, 6_000, { q: 2 });
   const key = (name: string, moment: typeof both): string =>
     historyKey({ thing, of: "property", name }, moment);
   await store.commit.flushed();

@@ -99,11 +99,20 @@ await test("a store that is open elsewhere is not opened", async (t) => {
 await test("a store of a newer version is not opened, and stays as it is", async (t) => {
   const path = folder(t);
   await (await open(path)).close();
+  await plant(path, "m:format", "4");
+  await t.rejects(open(path), { code: "storage-failed", message: /format 4/ });
   await plant(path, "m:format", "3");
-  await t.rejects(open(path), { code: "storage-failed", message: /format 3/ });
-  await plant(path, "m:format", "2");
   const store = await open(path);
   t.equal(store.boot, 2, "the refused start is not counted");
+  await store.close();
+});
+
+await test("a store of the format before is taken over, and is of this one from then on", async (t) => {
+  const path = folder(t);
+  await (await open(path)).close();
+  await plant(path, "m:format", "2");
+  const store = await open(path);
+  t.equal(store.commit.read("m:format"), "3");
   await store.close();
 });
 
