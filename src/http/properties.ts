@@ -39,7 +39,7 @@ async function putProperty(call: AuthorisedCall): Promise<Answer> {
     others: "refuse",
     precondition: (thing) => requireMatch(preconditions, propertyEtag(deps.store, thing, name)),
   });
-  return { status: 200, body: values, etag: propertyEtag(deps.store, thing, name) };
+  return { status: 200, body: values(), etag: propertyEtag(deps.store, thing, name) };
 }
 
 function getProperty(call: AuthorisedCall): Answer {
@@ -59,7 +59,7 @@ async function putProperties(call: AuthorisedCall): Promise<Answer> {
     body,
     precondition: (thing) => requireMatch(preconditions, propertiesEtag(deps.store, thing)),
   });
-  return { status: 200, body: values, etag: propertiesEtag(deps.store, thing) };
+  return { status: 200, body: values(), etag: propertiesEtag(deps.store, thing) };
 }
 
 /** In the order of the Thing Description. */

@@ -17,8 +17,8 @@ import {
 
 export type PropertyUpdateOutcome = {
   readonly thing: Thing;
-  /** As accepted: after conversion. `writeOnly` properties are null. */
-  readonly values: JsonObject;
+  /** As accepted: after conversion. `writeOnly` properties are null. Made when it is asked for. */
+  readonly values: () => JsonObject;
   readonly sequence: number;
   /** Members of the payload that were left aside. */
   readonly ignored: readonly string[];
@@ -52,7 +52,13 @@ export function updateProperty(
   }
   if (request.others === "refuse") refuseOthers(body, [name], "");
   const ignored = othersThan(name, body);
-  return commitValues(deps, request, thing, [checkProperty(deps, affordance, value)], ignored);
+  return commitValues(
+    deps,
+    request,
+    thing,
+    [checkProperty(deps, thing, affordance, value)],
+    ignored,
+  );
 }
 
 /**
@@ -70,8 +76,7 @@ export function updateProperties(
   request.precondition?.(thing);
   const body = requireObject(request.body, "an object of property values");
   const checked = checkMembers(body, "", (name, value) => {
-    const affordance = settableProperty(thing, request.principal, name);
-    return checkProperty(deps, affordance, value);
+    return checkProperty(deps, thing, settableProperty(thing, request.principal, name), value);
   });
   if (checked.length === 0) throw new GatewayError("malformed", "expected at least one property");
   return commitValues(deps, request, thing, checked, NONE);
@@ -109,18 +114,25 @@ function settableProperty(thing: Thing, principal: Principal, name: string): Pro
 
 function checkProperty(
   deps: InteractionDeps,
+  thing: Thing,
   affordance: PropertyAffordance,
   given: Json,
 ): AcceptedValue {
+  const constants = constantsOf(thing, affordance);
+  const { pointer, what } = constants;
   const { value, text } = checkText(affordance.schema, given, {
-    pointer: pointerTo("", affordance.name),
-    what: `the value of ${affordance.name}`,
+    pointer,
+    what,
     bytesMax: deps.limits.value_bytes,
   });
-  return { affordance, value, text };
+  return { affordance, constants, value, text: constants.member + text };
 }
 
-type AcceptedValue = CheckedValue & { readonly affordance: PropertyAffordance };
+/** `text` is that of the member of an object: `"name":value`. */
+type AcceptedValue = CheckedValue & {
+  readonly affordance: PropertyAffordance;
+  readonly constants: Constants;
+};
 
 /** The change, the state, its history and what sessions are owed of it: one batch. */
 function commitValues(
@@ -147,41 +159,57 @@ function commitValues(
     store.properties.set(thing.number, name, state);
     store.historyIndex.addValue(thing.number, name, state);
   }
-  for (const one of accepted) {
+  for (const { affordance, constants, text } of accepted) {
     deps.publish({
-      topic: statusTopicOf(thing, one.affordance),
-      payload: objectText([one]),
+      topic: constants.topic,
+      payload: `{${text}}`,
       thing,
       about: "property",
-      isWriteOnly: one.affordance.writeOnly,
+      isWriteOnly: affordance.writeOnly,
     });
   }
-  const shown = accepted.map(
-    ({ affordance: { name, writeOnly }, value }): readonly [string, Json] => [
+  return { thing, values: () => valuesShown(accepted), sequence, ignored };
+}
+
+function valuesShown(accepted: readonly AcceptedValue[]): JsonObject {
+  return Object.fromEntries(
+    accepted.map(({ affordance: { name, writeOnly }, value }): readonly [string, Json] => [
       name,
       writeOnly ? null : value,
-    ],
+    ]),
   );
-  return { thing, values: Object.fromEntries(shown), sequence, ignored };
 }
 
 /** The JSON text `{"name": value, …}`. */
 function objectText(values: readonly AcceptedValue[]): string {
   let members = "";
-  for (const { affordance, text } of values) {
-    members += `${members === "" ? "" : ","}${JSON.stringify(affordance.name)}:${text}`;
-  }
+  for (const { text } of values) members += members === "" ? text : `,${text}`;
   return `{${members}}`;
 }
 
-// A revision of a Thing has affordances of its own, and its id never changes.
-const statusTopics = new WeakMap<PropertyAffordance, string>();
+/** What every write of a property needs, and its affordance decides alone. */
+type Constants = {
+  readonly topic: string;
+  /** Its name as that of a member in JSON text, with the colon. */
+  readonly member: string;
+  readonly pointer: string;
+  readonly what: string;
+};
 
-function statusTopicOf(thing: Thing, affordance: PropertyAffordance): string {
-  let topic = statusTopics.get(affordance);
-  if (topic === undefined) {
-    topic = propertyStatusTopic(thing, affordance.name);
-    statusTopics.set(affordance, topic);
+// A revision of a Thing has affordances of its own, and its id never changes.
+const knownConstants = new WeakMap<PropertyAffordance, Constants>();
+
+function constantsOf(thing: Thing, affordance: PropertyAffordance): Constants {
+  let constants = knownConstants.get(affordance);
+  if (constants === undefined) {
+    const { name } = affordance;
+    constants = {
+      topic: propertyStatusTopic(thing, name),
+      member: `${JSON.stringify(name)}:`,
+      pointer: pointerTo("", name),
+      what: `the value of ${name}`,
+    };
+    knownConstants.set(affordance, constants);
   }
-  return topic;
+  return constants;
 }
