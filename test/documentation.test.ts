@@ -4,24 +4,7 @@ import { test } from "tap";
 import { CONFIG_KEYS } from "../src/config-schema.ts";
 import { ERRORS } from "../src/errors.ts";
 import { EXIT } from "../src/start-error.ts";
-
-/** The cells of the table whose heading row is this, row by row; of every such table in the file. */
-function rowsOf(file: string, heading: readonly string[]): readonly (readonly string[])[] {
-  const rows: (readonly string[])[] = [];
-  let isInside = false;
-  for (const line of readFileSync(file, "utf8").split("\n")) {
-    const cells = line.startsWith("|") ? cellsOf(line) : undefined;
-    if (cells === undefined) isInside = false;
-    else if (cells.join("|") === heading.join("|")) isInside = true;
-    else if (isInside && !cells.every((cell) => /^-+$/.test(cell))) rows.push(cells);
-  }
-  return rows;
-}
-
-function cellsOf(line: string): readonly string[] {
-  const cells = line.split(/(?<!\\)\|/).slice(1, -1);
-  return cells.map((cell) => cell.trim().replaceAll("\\|", "|"));
-}
+import { tableRows } from "./documents.ts";
 
 const sorted = (rows: readonly (readonly string[])[]): readonly string[] =>
   rows.map((row) => row.join(" | ")).sort();
@@ -34,7 +17,7 @@ await test("docs/errors.md has a row for each code, as the code has it, and no o
     row.mqtt,
     row.remedy,
   ]);
-  const rows = rowsOf("docs/errors.md", ["code", "status", "title", "MQTT", "what to do"]);
+  const rows = tableRows("docs/errors.md", ["code", "status", "title", "MQTT", "what to do"]);
   t.same(sorted(rows), sorted(expected));
   t.end();
 });
@@ -47,7 +30,7 @@ await test("docs/configuration.md has a row for each key, as the code has it, an
     row.why,
   ]);
   const heading = ["key", "default", "expected", "what it is for"];
-  t.same(sorted(rowsOf("docs/configuration.md", heading)), sorted(expected));
+  t.same(sorted(tableRows("docs/configuration.md", heading)), sorted(expected));
   t.end();
 });
 
@@ -58,7 +41,7 @@ function literal(value: unknown): string {
 }
 
 await test("docs/operations.md has a row for each exit code, and no other", (t) => {
-  const rows = rowsOf("docs/operations.md", ["code", "meaning", "what to do"]);
+  const rows = tableRows("docs/operations.md", ["code", "meaning", "what to do"]);
   const codes = Object.values(EXIT).map((code) => [String(code)]);
   t.same(sorted(rows.map(([code = ""]) => [code])), sorted(codes));
   t.end();

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
 import { Daemon, daemonEnvironment } from "../daemon.ts";
-import type { CallOptions, Login, Reply } from "../wire/site.ts";
+import { ADMIN_TOKEN, ask, type CallOptions, type Login, type Reply } from "../wire/site.ts";
 import { timeOf, type Subject } from "./life.ts";
 
 /** Why this cannot run here; where everything has to run its compilation fails instead. */
@@ -15,7 +15,6 @@ export const missingCompiler: string | undefined =
     : "needs gcc";
 
 const SOURCE = fileURLToPath(new URL("../../../test/clock/shift.c", import.meta.url));
-const ADMIN_TOKEN = "slu_clock-test-administrator";
 
 /** The daemon as its own process, under a wall clock that the test sets. */
 export class ShiftedDaemon implements Subject {
@@ -89,28 +88,8 @@ export class ShiftedDaemon implements Subject {
     return (await this.#daemon?.ended)?.stdout ?? "";
   }
 
-  readonly call = async (
-    method: string,
-    path: string,
-    options: CallOptions = {},
-  ): Promise<Reply> => {
-    const { json, headers, token = ADMIN_TOKEN } = options;
-    const response = await fetch(this.url + path, {
-      method,
-      headers: {
-        authorization: `Bearer ${token}`,
-        ...(json === undefined ? {} : { "content-type": "application/json" }),
-        ...headers,
-      },
-      ...(json === undefined ? {} : { body: JSON.stringify(json) }),
-    });
-    const text = await response.text();
-    return {
-      status: response.status,
-      headers: response.headers,
-      json: text === "" ? undefined : (JSON.parse(text) as unknown),
-    };
-  };
+  readonly call = async (method: string, path: string, options: CallOptions = {}): Promise<Reply> =>
+    ask(this.url + path, method, options);
 
   readonly did = async (method: string, path: string, json?: unknown): Promise<Reply> => {
     const reply = await this.call(method, path, { json });

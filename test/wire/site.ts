@@ -33,6 +33,26 @@ export type CallOptions = {
   readonly token?: string;
 };
 
+/** One request, as the admin, unless a token or headers of another are given. */
+export async function ask(url: string, method: string, options: CallOptions): Promise<Reply> {
+  const { json, headers, token = ADMIN_TOKEN } = options;
+  const response = await fetch(url, {
+    method,
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(json === undefined ? {} : { "content-type": "application/json" }),
+      ...headers,
+    },
+    ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    json: text === "" ? undefined : (JSON.parse(text) as unknown),
+  };
+}
+
 /** A gateway in this process, reached through its ports only, under a clock that the test moves. */
 export class Site {
   readonly clock: ManualClock;
@@ -111,22 +131,7 @@ export class Site {
 
   /** As the admin, unless a token or headers of another are given. */
   async call(method: string, path: string, options: CallOptions = {}): Promise<Reply> {
-    const { json, headers, token = ADMIN_TOKEN } = options;
-    const response = await fetch(this.url + path, {
-      method,
-      headers: {
-        authorization: `Bearer ${token}`,
-        ...(json === undefined ? {} : { "content-type": "application/json" }),
-        ...headers,
-      },
-      ...(json === undefined ? {} : { body: JSON.stringify(json) }),
-    });
-    const text = await response.text();
-    return {
-      status: response.status,
-      headers: response.headers,
-      json: text === "" ? undefined : (JSON.parse(text) as unknown),
-    };
+    return ask(this.url + path, method, options);
   }
 
   /** As `call`, and fails with what was said if it is refused. */
