@@ -1,16 +1,66 @@
 import { lookup, type LookupAddress } from "node:dns";
 import { BlockList, isIP, type LookupFunction } from "node:net";
+import { addressBytes } from "./address-bytes.ts";
 
 /**
  * Why an uplink, or its proxy, must not be at this IP address; `undefined`: it may. Whoever may set an
  * uplink must not get at what only this machine can reach: the metadata of a cloud with the keys of
- * the machine in it. The machine itself and every network of the site may be upstream.
+ * the machine in it. The machine itself and every network of the site may be upstream. An IPv6 address
+ * that leads to an IPv4 one must not lead to one of these either.
  */
 export function upstreamAddressFault(address: string): string | undefined {
-  const family = isIP(address);
-  if (family === 0) return undefined;
-  const type = family === 4 ? "ipv4" : "ipv6";
-  return RULES.find(({ list }) => list.check(address, type))?.fault;
+  switch (isIP(address)) {
+    case 0:
+      return undefined;
+    case 4:
+      return RULES.find(({ list }) => list.check(address, "ipv4"))?.fault;
+  }
+  const [bare = ""] = address.split("%");
+  const own = RULES.find(({ list }) => list.check(bare, "ipv6"))?.fault;
+  if (own !== undefined) return own;
+  const bytes = addressBytes(bare);
+  if (bytes === undefined) return undefined;
+  for (const inner of innerAddresses(bytes)) {
+    const fault = upstreamAddressFault(inner);
+    if (fault !== undefined) return fault;
+  }
+  return guessedAddresses(bytes).some((inner) => METADATA.list.check(inner, "ipv4"))
+    ? METADATA.fault
+    : undefined;
+}
+
+/** The IPv4 addresses that an IPv6 one leads to, through a translator or a tunnel. */
+function innerAddresses(bytes: Buffer): readonly string[] {
+  const startsWith = (hex: string): boolean => bytes.toString("hex").startsWith(hex);
+  const tail = ipv4At(bytes, [12, 13, 14, 15]);
+  // IPv4-compatible (RFC 4291 §2.5.5.1), but for `::1` and its neighbours; SIIT (RFC 7915 §2.1);
+  // NAT64 (RFC 6052 §2.1).
+  if (startsWith("0".repeat(24)) && !startsWith("0".repeat(28))) return [tail];
+  if (startsWith(`${"0".repeat(16)}ffff0000`)) return [tail];
+  if (startsWith(`0064ff9b${"0".repeat(16)}`)) return [tail];
+  if (startsWith("2002")) return [ipv4At(bytes, [2, 3, 4, 5])]; // 6to4, RFC 3056 §2.
+  // Teredo, RFC 4380 §4: the server, and the client with its bits turned round.
+  const client = [12, 13, 14, 15].map((at) => 0xff ^ bytes.readUInt8(at)).join(".");
+  return startsWith("20010000") ? [ipv4At(bytes, [4, 5, 6, 7]), client] : [];
+}
+
+/**
+ * NAT64 of a site (RFC 8215): the IPv4 address stands in one of four places (RFC 6052 §2.2), and only the
+ * site knows in which, so that most of these lead nowhere.
+ */
+function guessedAddresses(bytes: Buffer): readonly string[] {
+  if (!bytes.toString("hex").startsWith("0064ff9b0001")) return [];
+  const places = [
+    [6, 7, 9, 10],
+    [7, 9, 10, 11],
+    [9, 10, 11, 12],
+    [12, 13, 14, 15],
+  ];
+  return places.map((place) => ipv4At(bytes, place));
+}
+
+function ipv4At(bytes: Buffer, places: readonly number[]): string {
+  return places.map((at) => bytes.readUInt8(at)).join(".");
 }
 
 /**
@@ -49,17 +99,19 @@ function rule(fault: string, ...subnets: readonly Subnet[]) {
   return { list, fault };
 }
 
-/** IPv4 addresses inside IPv6 ones (RFC 4291 §2.5.5.2) are checked by BlockList as what they are. */
+// AWS, Azure, Google and others; AWS over IPv6; Alibaba; Oracle's older one.
+const METADATA = rule(
+  "is the metadata service of a cloud, not a broker",
+  ["169.254.169.254", 32, "ipv4"],
+  ["169.254.170.2", 32, "ipv4"],
+  ["fd00:ec2::254", 128, "ipv6"],
+  ["100.100.100.200", 32, "ipv4"],
+  ["192.0.0.192", 32, "ipv4"],
+);
+
+/** Mapped addresses (`::ffff:…`, RFC 4291 §2.5.5.2) are checked by BlockList as the IPv4 ones they are. */
 const RULES = [
-  // AWS, Azure, Google and others; AWS over IPv6; Alibaba; Oracle's older one.
-  rule(
-    "is the metadata service of a cloud, not a broker",
-    ["169.254.169.254", 32, "ipv4"],
-    ["169.254.170.2", 32, "ipv4"],
-    ["fd00:ec2::254", 128, "ipv6"],
-    ["100.100.100.200", 32, "ipv4"],
-    ["192.0.0.192", 32, "ipv4"],
-  ),
+  METADATA,
   // RFC 1122 §3.2.1.3, RFC 4291 §2.5.2: a system may take it for itself.
   rule("is no host's address (unspecified)", ["0.0.0.0", 8, "ipv4"], ["::", 128, "ipv6"]),
   rule("is a multicast address, not a host's", ["224.0.0.0", 4, "ipv4"], ["ff00::", 8, "ipv6"]),

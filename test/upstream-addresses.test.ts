@@ -34,6 +34,28 @@ const ADDRESSES: readonly (readonly [address: string, isAllowed: boolean])[] = [
   ["ff02::1", false],
   ["255.255.255.255", false],
   ["240.0.0.1", false],
+  // Through translators and tunnels to the same, and to what is allowed: NAT64, of a site and of all.
+  ["64:ff9b::a9fe:a9fe", false],
+  ["64:ff9b::169.254.169.254", false],
+  ["64:ff9b::8.8.8.8", true],
+  ["64:ff9b::224.0.0.1", false],
+  ["64:ff9b:1:a9fe:a9:fe00::", false],
+  ["64:ff9b:1:ffa9:fe:a9fe::", false],
+  ["64:ff9b:1:fffe:a9:fea9:fe00:0", false],
+  ["64:ff9b:1:fffe::169.254.169.254", false],
+  ["64:ff9b:1:fffe::10.0.0.1", true],
+  ["64:ff9b:1::10.0.0.1", true],
+  // SIIT, IPv4-compatible, 6to4, Teredo.
+  ["::ffff:0:169.254.169.254", false],
+  ["::ffff:0:10.0.0.1", true],
+  ["::169.254.169.254", false],
+  ["::2", true],
+  ["2002:a9fe:a9fe::1", false],
+  ["2002:c000:204::1", true],
+  ["2001:0:a9fe:a9fe::1", false],
+  ["2001:0:c000:204:0:ffff:5601:5601", false],
+  ["2001:0:c000:204:0:ffff:3fff:fdfb", true],
+  ["fe80::1%lo", true],
 ];
 
 await test("an uplink may lead to the site and beyond it, not to what serves this machine alone", (t) => {

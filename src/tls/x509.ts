@@ -1,6 +1,6 @@
 import { createHash, createPublicKey, sign, X509Certificate, type KeyObject } from "node:crypto";
 import type { Random } from "../clock.ts";
-import { addressBytes } from "./address-bytes.ts";
+import { addressBytes } from "../address-bytes.ts";
 import {
   bits,
   bytesOf,
