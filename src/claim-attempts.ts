@@ -1,7 +1,6 @@
 import { AddressRate } from "./address-rate.ts";
 import type { Clock } from "./clock.ts";
 import { FIXED_LIMITS } from "./limits.ts";
-import { peerNetwork } from "./peer-network.ts";
 
 const EVERYBODY = "";
 
@@ -22,18 +21,17 @@ export class ClaimAttempts {
 
   /** Takes an attempt: 0, or the whole seconds until there is one. */
   take(address: string): number {
-    const network = peerNetwork(address);
-    const waitS = this.#ofNetwork.take(network);
+    const waitS = this.#ofNetwork.take(address);
     if (waitS > 0) return waitS;
     const waitForAllS = this.#ofAll.take(EVERYBODY);
     // It was not tried: it costs the address nothing.
-    if (waitForAllS > 0) this.#ofNetwork.giveBack(network);
+    if (waitForAllS > 0) this.#ofNetwork.giveBack(address);
     return waitForAllS;
   }
 
   /** It was right: it costs nothing. */
   giveBack(address: string): void {
-    this.#ofNetwork.giveBack(peerNetwork(address));
+    this.#ofNetwork.giveBack(address);
     this.#ofAll.giveBack(EVERYBODY);
   }
 }

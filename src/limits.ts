@@ -50,7 +50,7 @@ export const LIMITS = {
     default: 30,
     min: 0,
     max: 1_000_000,
-    why: "failed log-ins a minute from one address, 0 is off; slows guessing",
+    why: "failed log-ins a minute from one address, or network of IPv6, 0 is off; slows guessing",
   },
   login_failures_per_name: {
     default: 10,

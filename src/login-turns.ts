@@ -1,6 +1,7 @@
 import type { AddressRate } from "./address-rate.ts";
+import { peerNetwork } from "./peer-network.ts";
 
-type Address = { running: number; readonly waiting: ((waitS: number) => void)[] };
+type Source = { running: number; readonly waiting: ((waitS: number) => void)[] };
 
 /**
  * Who may have his password checked now. A log-in takes one of its address's tokens before it is
@@ -11,7 +12,7 @@ type Address = { running: number; readonly waiting: ((waitS: number) => void)[] 
 export class LoginTurns {
   readonly #rate: AddressRate;
   readonly #waitingMax: number;
-  readonly #addresses = new Map<string, Address>();
+  readonly #sources = new Map<string, Source>();
 
   /** `waitingMax`: log-ins of one address that may wait. */
   constructor(rate: AddressRate, waitingMax: number) {
@@ -24,11 +25,12 @@ export class LoginTurns {
    * the whole seconds until another try.
    */
   async enter(address: string): Promise<number> {
-    const at = this.#addresses.get(address) ?? { running: 0, waiting: [] };
+    const source = peerNetwork(address);
+    const at = this.#sources.get(source) ?? { running: 0, waiting: [] };
     const waitS = this.#rate.take(address);
     if (waitS === 0) {
       at.running += 1;
-      this.#addresses.set(address, at);
+      this.#sources.set(source, at);
       return 0;
     }
     if (at.running === 0 || at.waiting.length >= this.#waitingMax) return waitS;
@@ -37,7 +39,8 @@ export class LoginTurns {
 
   /** A log-in has been checked. A right one costs nothing. */
   leave(address: string, { isRight }: { readonly isRight: boolean }): void {
-    const at = this.#addresses.get(address);
+    const source = peerNetwork(address);
+    const at = this.#sources.get(source);
     if (at === undefined) return;
     at.running -= 1;
     if (isRight) this.#rate.giveBack(address);
@@ -47,6 +50,6 @@ export class LoginTurns {
       else if (at.running > 0) return;
       at.waiting.shift()?.(waitS);
     }
-    if (at.running === 0) this.#addresses.delete(address);
+    if (at.running === 0) this.#sources.delete(source);
   }
 }

@@ -44,6 +44,28 @@ await test("addresses do not use up each other's tries", (t) => {
   t.end();
 });
 
+await test("who changes his address within a network of IPv6 has the tries of one", (t) => {
+  const rate = new AddressRate(2, new ManualClock());
+  t.equal(rate.take("2001:db8::1"), 0);
+  t.equal(rate.take("2001:db8::a:b:c:d"), 0);
+  t.not(rate.take("2001:db8::3"), 0);
+  t.equal(rate.has("2001:db8::4"), false);
+  t.equal(rate.take("2001:db8:0:1::3"), 0, "another network");
+  rate.giveBack("2001:db8::5");
+  t.equal(rate.has("2001:db8::6"), true);
+  t.equal(takes(rate, "192.0.2.1", 3), 2);
+  t.equal(takes(rate, "::ffff:192.0.2.1", 3), 0, "the same machine on a listener of both");
+  t.equal(takes(rate, "192.0.2.2", 3), 2, "of IPv4 each is another");
+  t.end();
+});
+
+await test("where each address counts by itself a network of IPv6 is nothing", (t) => {
+  const rate = new AddressRate(1, new ManualClock(), (address) => address);
+  t.equal(takes(rate, "2001:db8::1", 2), 1);
+  t.equal(takes(rate, "2001:db8::2", 2), 1);
+  t.end();
+});
+
 await test("asking uses up nothing", (t) => {
   const rate = new AddressRate(1, new ManualClock());
   for (let time = 0; time < 5; time += 1) t.equal(rate.has("a"), true);

@@ -62,3 +62,13 @@ await test("each address waits for its own, and only so many of one", async (t) 
   await log.leave(true);
   t.same(log.answers, [0, 60, 0, 0]);
 });
+
+await test("machines of one network of IPv6 wait for each other's", async (t) => {
+  const log = new Log(1);
+  log.enter("2001:db8::1");
+  log.enter("2001:db8::2");
+  await nextTurn();
+  t.same(log.answers, [0], "the one token is lent, and may come back");
+  await log.leave(true, "2001:db8::1");
+  t.same(log.answers, [0, 0]);
+});

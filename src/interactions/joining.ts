@@ -96,7 +96,7 @@ export class Joining {
    * @throws GatewayError `rate-limited`.
    */
   takeTurn(address: string): void {
-    const retryAfterS = this.#rate.take(peerNetwork(address));
+    const retryAfterS = this.#rate.take(address);
     if (retryAfterS === 0) return;
     const detail = `more than ${joinRequestsPerMinutePerAddress} requests a minute from ${address}`;
     throw new GatewayError("rate-limited", detail, { retryAfterS });
@@ -118,7 +118,7 @@ export class Joining {
       this.#put({ ...known, times: times + 1, lastAsked: this.#deps.clock.wallMs() });
       return;
     }
-    if (!this.#hasRoom(address) || this.#rate.take(peerNetwork(address)) > 0) return;
+    if (!this.#hasRoom(address) || this.#rate.take(address) > 0) return;
     const secret = hashChosen(text, this.#deps.random);
     secret.catch(() => undefined);
     const begun = this.#begin(address, window.account);

@@ -85,7 +85,12 @@ export class MqttBroker {
     // 65,536 buffers, one for each packet id: of no use to an engine that sends CONNACK and PINGRESP.
     writeToStream.cacheNumbers = false;
     const { clock, limits } = deps;
-    const rate = new AddressRate(limits.connects_per_minute_per_address, clock);
+    // Each by itself: the devices of a site share one network of IPv6, and all come back at once.
+    const rate = new AddressRate(
+      limits.connects_per_minute_per_address,
+      clock,
+      (address) => address,
+    );
     this.#places = new Places(limits, rate);
     this.#webSockets = openWebSockets({ clock, messageBytesMax: limits.packet_bytes + 65_536 });
     this.#gateDeps = this.#makeGateDeps();
