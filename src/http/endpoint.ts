@@ -73,10 +73,18 @@ export async function openEndpoint(
     return { server, close };
   }
   await removeStaleSocket(endpoint.path);
-  await listen(server, { path: endpoint.path });
-  // Until here the folder keeps others out: it is the store's, or systemd's for us.
+  await listenPrivately(server, endpoint.path);
   chmodSync(endpoint.path, endpoint.mode ?? 0o600);
   return { server, close };
+}
+
+/** Nobody else may open the socket before its mode says who may, whatever the folder and our umask. */
+async function listenPrivately(server: Server, path: string): Promise<void> {
+  const before = process.umask(0o077);
+  // Invariant: the file is there when `listen` returns; it rejects, and never throws.
+  const listening = listen(server, { path });
+  process.umask(before);
+  await listening;
 }
 
 /** `undefined` of a Unix socket. */

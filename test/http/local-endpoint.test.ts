@@ -63,6 +63,25 @@ await test("a socket left behind by a killed process is replaced; one in use and
   t.equal(readFileSync(path, "utf8"), "notes");
 });
 
+await test("from its first moment the socket is nobody else's, whatever the umask", async (t) => {
+  const { deps } = await startGateway(t);
+  const path = join(folderOf(t), "admin.sock");
+  const umask = process.umask(0);
+  t.teardown(() => process.umask(umask));
+  const starting = startHttp(deps, [{ kind: "local", path, mode: 0o660 }]);
+  let first: number | undefined;
+  // Before anything that the event loop brings: the server is told only then that it listens.
+  for (let turn = 0; turn < 1_000 && first === undefined; turn += 1) {
+    await Promise.resolve();
+    first = statSync(path, { throwIfNoEntry: false })?.mode;
+  }
+  t.equal((first ?? 0o777) & 0o077, 0);
+  t.equal(process.umask(0), 0, "other files are made as before");
+  const server = await starting;
+  t.equal(statSync(path).mode & 0o777, 0o660);
+  await server.stop();
+});
+
 await test("one endpoint that cannot be listened on leaves none of the others open", async (t) => {
   const { deps, port } = await startGateway(t);
   const path = join(folderOf(t), "admin.sock");
