@@ -3,6 +3,7 @@ import Koa from "koa";
 import type { Peer } from "../channel.ts";
 import { ERRORS, GatewayError } from "../errors.ts";
 import { withoutTokens } from "../secrets.ts";
+import type { StillEntitled } from "../interactions/authorise.ts";
 import { hasSameRights, isOfAccount, type Principal } from "../thing/access.ts";
 import { isAccountName } from "../thing/thing.ts";
 import { makeAuthenticator, type Authenticator } from "./authentication.ts";
@@ -108,26 +109,30 @@ async function answerRoute(
   requireKnown(call.query, route.query ?? []);
   requireWritable(edge.deps, context.method);
   // The call itself: a copy with one member more costs as much as all the checks here.
-  const readBody = bodyOfEntitled(edge, call, principal);
-  return conditional(call, await route.answer(Object.assign(call, { principal, readBody })));
+  const stillEntitled = entitlement(edge, call, principal);
+  const readBody = bodyOfEntitled(call, stillEntitled);
+  const authorised = Object.assign(call, { principal, readBody, stillEntitled });
+  return conditional(call, await route.answer(authorised));
 }
 
 /**
- * A body may take a minute to arrive. Who has lost his rights in it, or was deleted, must not have a
- * request open that still does what he wants.
+ * A body may take a minute to arrive, and a password waits for its turn to be stretched. Who has lost his
+ * rights meanwhile, or was deleted, must not have a request open that still does what he wants.
  */
-function bodyOfEntitled(
-  { authenticate }: Edge,
-  call: Call,
-  principal: Principal,
-): Call["readBody"] {
-  const { readBody } = call;
+function entitlement({ authenticate }: Edge, call: Call, principal: Principal): StillEntitled {
+  return async () => {
+    const now = await authenticate(call.header("authorization"), call);
+    if (hasSameRights(now, principal)) return;
+    const detail = `what ${principal.name} may do has changed while the request was under way`;
+    throw new GatewayError("forbidden", detail);
+  };
+}
+
+function bodyOfEntitled({ readBody }: Call, stillEntitled: StillEntitled): Call["readBody"] {
   return async () => {
     const body = await readBody();
-    const now = await authenticate(call.header("authorization"), call);
-    if (hasSameRights(now, principal)) return body;
-    const detail = `what ${principal.name} may do has changed while the request arrived`;
-    throw new GatewayError("forbidden", detail);
+    await stillEntitled();
+    return body;
   };
 }
 

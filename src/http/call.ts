@@ -4,7 +4,7 @@ import { strict as assert } from "node:assert";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Channel, Peer } from "../channel.ts";
-import type { ThingRequest } from "../interactions/authorise.ts";
+import type { StillEntitled, ThingRequest } from "../interactions/authorise.ts";
 import type { Claim } from "../interactions/claim.ts";
 import type { DeviceConnections } from "../interactions/device-connection.ts";
 import type { RefusalLog } from "../refusal-log.ts";
@@ -84,7 +84,10 @@ export type Call = {
   readonly readBody: () => Promise<Uint8Array>;
 };
 
-export type AuthorisedCall = Call & { readonly principal: Principal };
+export type AuthorisedCall = Call & {
+  readonly principal: Principal;
+  readonly stillEntitled: StillEntitled;
+};
 
 /** What a resource answers. It leaves when everything it shows is on disk. */
 export type Answer = {

@@ -122,7 +122,9 @@ async function postCredential(call: AuthorisedCall): Promise<Answer> {
   const request = toRequest(parseBody(creation, await jsonBody(call)));
   const { store } = call.deps;
   const on = onAccount(call);
-  const { credential, password } = await createCredential(call.deps, { ...on, request });
+  const { stillEntitled } = call;
+  const wanted = { ...on, request, stillEntitled };
+  const { credential, password } = await createCredential(call.deps, wanted);
   const { ulid, username, account, grants } = credential;
   return {
     status: 201,
@@ -169,6 +171,7 @@ async function updateCredential(call: AuthorisedCall): Promise<Answer> {
   const { credential, password } = await changeCredential(call.deps, {
     ...onCredential(call),
     request,
+    stillEntitled: call.stillEntitled,
     precondition: (present) => requireMatch(call.preconditions, etagOf(present)),
   });
   const shown = {

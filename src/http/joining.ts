@@ -98,7 +98,8 @@ const approval = z.strictObject({
 
 async function postApproval(call: AuthorisedCall): Promise<Answer> {
   const body = parseBody(approval, (await optionalJsonBody(call)) ?? {});
-  const on = { principal: call.principal, id: param(call, "id"), approval: body };
+  const { principal, stillEntitled } = call;
+  const on = { principal, id: param(call, "id"), approval: body, stillEntitled };
   const { request, credential, thing } = await approveJoin(call.deps, on);
   const { ulid, username, account } = credential;
   return {

@@ -68,10 +68,11 @@ async function putUser(call: AuthorisedCall): Promise<Answer> {
       const faults = [{ pointer: "/password", detail: "is missing: a new user needs one" }];
       throw new GatewayError("malformed", "a new user needs a password", { faults });
     }
-    const made = await users.createUser(call.deps, { name, ...body, password: body.password });
+    const wanted = { name, ...body, password: body.password };
+    const made = await users.createUser(call.deps, wanted, call.stillEntitled);
     return shown(made, 201);
   }
-  return shown(await users.changeUser(call.deps, name, body), 200);
+  return shown(await users.changeUser(call.deps, name, body, call.stillEntitled), 200);
 }
 
 function removeUser(call: AuthorisedCall): Answer {
@@ -105,7 +106,7 @@ async function putPassword(call: AuthorisedCall): Promise<Answer> {
     }
     call.deps.loginFailures.giveBack(call.address);
   }
-  await users.setUserPassword(call.deps, name, password);
+  await users.changeUser(call.deps, name, { password }, call.stillEntitled);
   return { status: 204 };
 }
 

@@ -18,6 +18,13 @@ export type ThingRequest = {
   readonly thing: string;
 };
 
+/**
+ * Asks again whether the principal of a request may still do what it could when the request came. To be
+ * awaited after whatever takes its time, and before the first row is put.
+ * @throws GatewayError `unauthorized`, `forbidden`, `rate-limited`.
+ */
+export type StillEntitled = () => Promise<void>;
+
 type Found = Pick<InteractionDeps, "store">;
 
 /**

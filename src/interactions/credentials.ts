@@ -10,7 +10,7 @@ import {
 } from "../secrets.ts";
 import type { Credential } from "../store/credentials.ts";
 import type { Principal } from "../thing/access.ts";
-import { authoriseInAccount } from "./authorise.ts";
+import { authoriseInAccount, type StillEntitled } from "./authorise.ts";
 import { resolveGrants, type ResourceRequest } from "./credential-resources.ts";
 import type { CredentialChange, InteractionDeps } from "./deps.ts";
 
@@ -30,6 +30,8 @@ export type CredentialRequest = {
   readonly overlapS?: number;
 };
 
+type Entitled = { readonly stillEntitled?: StillEntitled };
+
 type OnAccount = { readonly principal: Principal; readonly account: string };
 
 /** The password is in this one outcome and never stored; `undefined`: it was not changed. */
@@ -45,7 +47,7 @@ export type CredentialOutcome = {
  */
 export async function createCredential(
   deps: InteractionDeps,
-  on: OnAccount & { readonly request: CredentialRequest },
+  on: OnAccount & Entitled & { readonly request: CredentialRequest },
 ): Promise<CredentialOutcome> {
   const { request } = on;
   const authorise = (): void =>
@@ -55,6 +57,7 @@ export async function createCredential(
   resolveGrants(deps, on, request.resources ?? []);
   const password = await makePassword(deps, request.password ?? "");
   // Hashing took time: look again, then put without a wait in between.
+  await on.stillEntitled?.();
   authorise();
   const grants = resolveGrants(deps, on, request.resources ?? []);
   const { account } = on;
@@ -98,11 +101,12 @@ export function newCredential(
  */
 export async function changeCredential(
   deps: InteractionDeps,
-  on: OnAccount & {
-    readonly ulid: string;
-    readonly request: CredentialRequest;
-    readonly precondition?: (present: Credential) => void;
-  },
+  on: OnAccount &
+    Entitled & {
+      readonly ulid: string;
+      readonly request: CredentialRequest;
+      readonly precondition?: (present: Credential) => void;
+    },
 ): Promise<CredentialOutcome> {
   const { request } = on;
   const find = (): Credential => {
@@ -114,6 +118,7 @@ export async function changeCredential(
   checkRequest(request);
   const password =
     request.password === undefined ? undefined : await makePassword(deps, request.password);
+  await on.stillEntitled?.();
   const before = find();
   const after = applyRequest(deps, on, before, password?.hash);
   deps.store.credentials.put(after);

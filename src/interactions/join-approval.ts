@@ -4,7 +4,7 @@ import type { Credential } from "../store/credentials.ts";
 import type { Principal } from "../thing/access.ts";
 import type { JsonObject } from "../thing/json.ts";
 import type { Thing } from "../thing/thing.ts";
-import { authoriseInAccount, authoriseInGateway } from "./authorise.ts";
+import { authoriseInAccount, authoriseInGateway, type StillEntitled } from "./authorise.ts";
 import { newCredential } from "./credentials.ts";
 import type { InteractionDeps } from "./deps.ts";
 import type { JoinRequest } from "./join-requests.ts";
@@ -31,7 +31,7 @@ export type Approval = {
  */
 export async function approveJoin(
   deps: JoinDeps,
-  on: OnRequest & { readonly approval: Approval },
+  on: OnRequest & { readonly approval: Approval; readonly stillEntitled?: StillEntitled },
 ): Promise<{
   readonly request: JoinRequest;
   readonly credential: Credential;
@@ -39,6 +39,7 @@ export async function approveJoin(
 }> {
   const { secret, password } = await secretFor(deps, pendingRequest(deps, on));
   // It was perhaps waited for: look again, then put without a wait in between.
+  await on.stillEntitled?.();
   const request = pendingRequest(deps, on);
   const { principal, approval } = on;
   const account = approval.account ?? request.account;

@@ -4,6 +4,7 @@ import { passwordFault } from "../password-policy.ts";
 import { hashPassword, isPassword } from "../secrets.ts";
 import type { User } from "../store/users.ts";
 import { ROLES, type Principal, type Role } from "../thing/access.ts";
+import type { StillEntitled } from "./authorise.ts";
 import { endSessionsOf } from "./browser-sessions.ts";
 import { isChosenPassword, refuseAsChosen } from "./chosen-passwords.ts";
 import type { InteractionDeps } from "./deps.ts";
@@ -16,16 +17,18 @@ export type WantedUser = {
 
 /**
  * Makes a person who may log in. The caller has authorised it.
- * @throws GatewayError `malformed`, `conflict`, `limit-reached`, `weak-password`.
+ * @throws GatewayError `malformed`, `conflict`, `limit-reached`, `weak-password`; as `stillEntitled`.
  */
 export async function createUser(
   deps: InteractionDeps,
   { name, role, password }: WantedUser,
+  stillEntitled?: StillEntitled,
 ): Promise<User> {
   requireFreeName(deps, name);
   requireRoom(deps);
   requireStrong(password, [name]);
   const phc = await hashPassword(password, deps.random);
+  await stillEntitled?.();
   // The name may have been taken while the password was stretched.
   requireFreeName(deps, name);
   requireRoom(deps);
@@ -56,30 +59,21 @@ export function putUser(
 }
 
 /**
- * Gives a person another password. The caller has authorised it.
- * @throws GatewayError `not-found`, `weak-password`.
- */
-export async function setUserPassword(
-  deps: InteractionDeps,
-  name: string,
-  password: string,
-): Promise<User> {
-  return changeUser(deps, name, { password });
-}
-
-/**
  * Gives a person another role or password, or both, or neither of them; his sessions end. The caller has
  * authorised it.
- * @throws GatewayError `not-found`, `weak-password`, `conflict`: nobody would be left who may manage the box.
+ * @throws GatewayError `not-found`, `weak-password`, `conflict`: nobody would be left who may manage the box;
+ * as `stillEntitled`.
  */
 export async function changeUser(
   deps: InteractionDeps,
   name: string,
   { role, password }: { readonly role?: Role; readonly password?: string | undefined },
+  stillEntitled?: StillEntitled,
 ): Promise<User> {
   requireUser(deps, name);
   if (password !== undefined) requireStrong(password, [name]);
   const phc = password === undefined ? undefined : await hashPassword(password, deps.random);
+  await stillEntitled?.();
   const user = requireUser(deps, name);
   const isOtherRole = role !== undefined && role !== user.role;
   if (isOtherRole) requireOtherAdmin(deps, user);

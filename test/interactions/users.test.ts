@@ -1,6 +1,6 @@
 import { test } from "tap";
 import { authenticateBasic } from "../../src/interactions/authentication.ts";
-import { createUser, putUser, setUserPassword } from "../../src/interactions/users.ts";
+import { changeUser, createUser, putUser } from "../../src/interactions/users.ts";
 import { ROLES } from "../../src/thing/access.ts";
 import { startGateway } from "../http/harness.ts";
 
@@ -40,10 +40,12 @@ await test("a new password is one at once, and the old one none any more", async
   const underWay = authenticateBasic(deps, "anna", PASSWORD, "192.0.2.1");
   putUser(deps, { name: "anna", role: "viewer", phc: "changed meanwhile" });
   t.equal(await underWay, undefined, "also while the old one is checked");
-  const user = await setUserPassword(deps, "anna", "another orbit 99");
+  const user = await changeUser(deps, "anna", { password: "another orbit 99" });
   t.match(user, { revision: 3, role: "viewer" });
   t.equal(await authenticateBasic(deps, "anna", PASSWORD, "192.0.2.1"), undefined);
   t.ok(await authenticateBasic(deps, "anna", "another orbit 99", "192.0.2.1"));
-  await t.rejects(setUserPassword(deps, "anna", "anna 12345678"), { code: "weak-password" });
-  await t.rejects(setUserPassword(deps, "ben", PASSWORD), { code: "not-found" });
+  await t.rejects(changeUser(deps, "anna", { password: "anna 12345678" }), {
+    code: "weak-password",
+  });
+  await t.rejects(changeUser(deps, "ben", { password: PASSWORD }), { code: "not-found" });
 });
