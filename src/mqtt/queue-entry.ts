@@ -1,6 +1,6 @@
 import type { Qos } from "./frame-kinds.ts";
 import type { Message, RequestReference } from "./message.ts";
-import type { QueuedRow } from "./session-rows.ts";
+import type { QueuedHead } from "./session-rows.ts";
 
 /** What a session's queue holds of a message. */
 export type QueueEntry = {
@@ -51,7 +51,7 @@ export function newEntry(
 /** Of a row found on disk. The message itself stays there. */
 export function storedEntry(
   counter: number,
-  { message, packetId, isReceived }: QueuedRow,
+  { message, packetId, isReceived }: QueuedHead,
   stored: { readonly bytes: number; readonly key: string; readonly mayHaveBeenSent: boolean },
 ): QueueEntry {
   return {

@@ -84,11 +84,10 @@ const queuedSchema = z.object({
   isReceived: z.literal(true).exactOptional(),
 });
 
-export type QueuedRow = {
-  readonly message: Message;
-  readonly packetId: number;
-  readonly isReceived: boolean;
-};
+type Sent = { readonly packetId: number; readonly isReceived: boolean };
+export type QueuedRow = Sent & { readonly message: Message };
+/** What a session keeps in memory of a message that waits for its client. */
+export type QueuedHead = Sent & { readonly message: Omit<Message, "payload"> };
 
 /** JSON leaves out what is `undefined`: that costs a fraction of an object that is put together. */
 type Written<Row> = { readonly [Member in keyof Row]-?: Row[Member] | undefined };
@@ -114,12 +113,24 @@ export function writeQueued(
 }
 
 export function readQueued(row: string): QueuedRow {
-  const { retain, isState, request, packetId, isReceived, ...rest } = queuedSchema.parse(
-    JSON.parse(row),
-  );
-  const flags = { retain: retain === true, isState: isState === true };
-  const message = { ...readMessage(rest), ...flags, request };
-  return { message, packetId: packetId ?? 0, isReceived: isReceived === true };
+  const parsed = queuedSchema.parse(JSON.parse(row));
+  const { message, ...sent } = headOf(parsed, parsed.topic);
+  return { message: { ...message, payload: payloadOf(parsed) }, ...sent };
+}
+
+/** Without the payload, which stays on disk. `one` gives the same text for equal topics. */
+export function readQueuedHead(row: string, one: (topic: string) => string): QueuedHead {
+  const parsed = queuedSchema.parse(JSON.parse(row));
+  return headOf(parsed, one(parsed.topic));
+}
+
+function headOf(parsed: z.infer<typeof queuedSchema>, topic: string): QueuedHead {
+  const { qos, retain, isState, request, packetId, isReceived } = parsed;
+  return {
+    message: { topic, qos, retain: retain === true, isState: isState === true, request },
+    packetId: packetId ?? 0,
+    isReceived: isReceived === true,
+  };
 }
 
 const retainedSchema = z.object(payloadSchema);
@@ -134,9 +145,11 @@ export function writeMessage(message: Pick<Message, "topic" | "payload" | "qos">
 }
 
 function readMessage(row: Payload): { topic: string; payload: Buffer; qos: Qos } {
-  const payload =
-    row.text === undefined ? Buffer.from(row.base64 ?? "", "base64") : Buffer.from(row.text);
-  return { topic: row.topic, payload, qos: row.qos };
+  return { topic: row.topic, payload: payloadOf(row), qos: row.qos };
+}
+
+function payloadOf({ text, base64 }: Payload): Buffer {
+  return text === undefined ? Buffer.from(base64 ?? "", "base64") : Buffer.from(text);
 }
 
 const willSchema = z.object({
@@ -158,35 +171,55 @@ export function writeSession(row: SessionRow): string {
   return JSON.stringify(row);
 }
 
-/** Everything the MQTT side has on disk. */
+/** A message that a session is owed. */
+export type Queued<Row> = {
+  readonly session: number;
+  readonly counter: number;
+  readonly row: Row;
+  readonly bytes: number;
+};
+
+/** Everything the MQTT side has on disk, but for the payloads of what sessions are owed. */
 export type MqttRows = {
   readonly lastSession: number;
   readonly sessions: readonly { readonly number: number; readonly row: SessionRow }[];
   /** In order, by session. */
-  readonly queued: readonly {
-    readonly session: number;
-    readonly counter: number;
-    readonly row: QueuedRow;
-    readonly bytes: number;
-  }[];
+  readonly queued: readonly Queued<QueuedHead>[];
   readonly incoming: readonly { readonly session: number; readonly packetId: number }[];
   readonly wills: ReadonlyMap<string, WillRow>;
   readonly retained: readonly Pick<Message, "topic" | "payload" | "qos">[];
 };
+
+/** What sessions are owed, in order, by session. */
+export async function readQueuedRows<Row>(
+  database: Database,
+  read: (row: string) => Row,
+): Promise<readonly Queued<Row>[]> {
+  return readRows(database, under("q"), (key, row) => ({
+    session: numberOf(key),
+    counter: tailOf(key),
+    row: read(row),
+    bytes: row.length,
+  }));
+}
 
 /** Rows that cannot be read are left out, and told by the database. */
 export async function readMqttRows(
   database: Database,
   commit: Pick<Commit, "read">,
 ): Promise<MqttRows> {
+  // Most messages are of few topics: one text of each is enough.
+  const topics = new Map<string, string>();
+  const one = (topic: string): string => {
+    const known = topics.get(topic);
+    if (known === undefined) topics.set(topic, topic);
+    return known ?? topic;
+  };
   const [sessions, queued, incoming, wills, retained] = await Promise.all([
     readRows(database, under("s"), (key, row) => {
       return { number: numberOf(key), row: sessionSchema.parse(JSON.parse(row)) };
     }),
-    readRows(database, under("q"), (key, row) => {
-      const [session, counter] = [numberOf(key), tailOf(key)];
-      return { session, counter, row: readQueued(row), bytes: row.length };
-    }),
+    readQueuedRows(database, (row) => readQueuedHead(row, one)),
     readRows(database, under("i"), (key) => {
       return { session: numberOf(key), packetId: tailOf(key) };
     }),

@@ -8,7 +8,7 @@ import type { Message, PublishHeader, RequestReference } from "./message.ts";
 import { OwedRetained, type RetainedCopy } from "./owed-retained.ts";
 import { newEntry, storedEntry, type QueueEntry } from "./queue-entry.ts";
 import type { QueueRoom } from "./queue-room.ts";
-import { queueKey, readQueued, writeQueued, type QueuedRow } from "./session-rows.ts";
+import { queueKey, readQueued, writeQueued, type QueuedHead } from "./session-rows.ts";
 import { Waiting } from "./waiting.ts";
 
 /** Where a session's packets go while a connection is open. */
@@ -68,7 +68,7 @@ export class SessionQueue {
    * Takes back a row found on disk at the start, in order. `wasConnected`: the gateway ended without
    * seeing the end of the connection, so that nobody knows what was sent of the first window.
    */
-  restore(counter: number, row: QueuedRow, bytes: number, wasConnected: boolean): void {
+  restore(counter: number, row: QueuedHead, bytes: number, wasConnected: boolean): void {
     assert(this.#persistentAs !== undefined, "a clean session has no rows");
     const { message, packetId } = row;
     const key = queueKey(this.#persistentAs, counter);

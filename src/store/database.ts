@@ -48,12 +48,20 @@ export async function readRows<Parsed>(
   parse: (key: string, row: string) => Parsed,
 ): Promise<readonly Parsed[]> {
   const parsed: Parsed[] = [];
-  for (const [key, row] of await rowsOf(database, range)) {
-    try {
-      parsed.push(parse(key, row));
-    } catch {
-      database.damage.addRow(key, row);
+  const rows = database.iterator(range);
+  try {
+    // Some at a time: the texts of all of them need not be in memory at once.
+    for (let some = await rows.some(); some.length > 0; some = await rows.some()) {
+      for (const [key, row] of some) {
+        try {
+          parsed.push(parse(key, row));
+        } catch {
+          database.damage.addRow(key, row);
+        }
+      }
     }
+  } finally {
+    await rows.close();
   }
   return parsed;
 }

@@ -1,4 +1,11 @@
-import { readMqttRows, type MqttRows } from "../../src/mqtt/session-rows.ts";
+import {
+  readMqttRows,
+  readQueued,
+  readQueuedRows,
+  type MqttRows,
+  type Queued,
+  type QueuedRow,
+} from "../../src/mqtt/session-rows.ts";
 import { parseActionRequest, type ActionRequest } from "../../src/store/action-requests.ts";
 import {
   openChange,
@@ -47,7 +54,8 @@ export type Remains = {
   readonly requestKeys: ReadonlySet<string>;
   readonly deleted: readonly { readonly thing: number; readonly through: number }[];
   readonly credentials: ReadonlySet<string>;
-  readonly mqtt: MqttRows;
+  /** With the payloads of what sessions are owed. */
+  readonly mqtt: Omit<MqttRows, "queued"> & { readonly queued: readonly Queued<QueuedRow>[] };
 };
 
 export type ThingRow = { readonly id: string; readonly revision: number };
@@ -98,7 +106,10 @@ export async function readRemains(path: string): Promise<Remains> {
         ([, row]) => JSON.parse(row) as { thing: number; through: number },
       ),
       credentials: new Set((await rows(everyRow.credential)).map(([key]) => key.slice(2))),
-      mqtt: await readMqttRows(database, { read }),
+      mqtt: {
+        ...(await readMqttRows(database, { read })),
+        queued: await readQueuedRows(database, readQueued),
+      },
       // Last: it is known when all has been read.
       damage: [
         ...gaps.map(([key]) => `there is a row ${key}`),
