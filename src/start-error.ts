@@ -57,6 +57,18 @@ const REMEDIES = [
   [/EIO|input\/output error/i, "the disk fails (see dmesg): restore a backup on another one"],
 ] as const;
 
+/** The same, where nothing is wrong but that somebody else has it. */
+const HELD_ELSEWHERE = [
+  [
+    /LEVEL_LOCKED|\block .*unavailable/i,
+    "another gateway has this store open: stop it, or give this one a store.path of its own",
+  ],
+  [
+    /EADDRINUSE/,
+    "another program listens there: stop it (ss -ltnp shows it), or give this gateway another port",
+  ],
+] as const;
+
 /** One line for whoever has to see to it: what failed, why, and what to do. */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
@@ -67,8 +79,10 @@ export function explain(error: unknown): string {
     cause = cause.cause;
   }
   const what = [...new Set(messages)].join(": ");
-  if (exitCodeOf(error) !== EXIT.storage) return what;
-  const remedy = REMEDIES.find(([sign]) => sign.test(what))?.[1];
+  const exitCode = exitCodeOf(error);
+  const remedies =
+    exitCode === EXIT.storage ? REMEDIES : exitCode === EXIT.tryAgain ? HELD_ELSEWHERE : [];
+  const remedy = remedies.find(([sign]) => sign.test(what))?.[1];
   return remedy === undefined ? what : `${what}; ${remedy}`;
 }
 

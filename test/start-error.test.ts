@@ -52,6 +52,20 @@ await test("who has to see to it reads what failed, why, and what to do, in one 
     [opening(new Error("ENOSPC: no space left on device")), /; free space/],
     [opening(new Error("IO error: /s/1.log: Input/output error")), /; the disk fails/],
     [opening(new Error("something else")), /^could not open the database in \/s: something else$/],
+    [
+      opening(
+        Object.assign(new Error("IO error: lock /s/db/LOCK: Resource temporarily unavailable"), {
+          code: "LEVEL_LOCKED",
+        }),
+      ),
+      /; another gateway has this store open: stop it/,
+    ],
+    [
+      Object.assign(new Error("listen EADDRINUSE: address already in use 127.0.0.1:1883"), {
+        code: "EADDRINUSE",
+      }),
+      /127\.0\.0\.1:1883; another program listens there: .*another port$/,
+    ],
     [coded("EACCES", "listen"), /^EACCES$/],
     ["text", /^text$/],
   ];
