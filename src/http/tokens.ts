@@ -2,6 +2,7 @@ import { z } from "zod";
 import { GatewayError } from "../errors.ts";
 import { authoriseInGateway, forbidden } from "../interactions/authorise.ts";
 import { createToken } from "../interactions/tokens.ts";
+import { ownerOf } from "../interactions/authentication.ts";
 import type { Token } from "../store/tokens.ts";
 import type { Principal, Scope } from "../thing/access.ts";
 import type { JsonObject } from "../thing/json.ts";
@@ -37,8 +38,10 @@ async function postToken(call: AuthorisedCall): Promise<Answer> {
   const body = parseBody(wanted, await jsonBody(call));
   const { account, scopes, description, expires_at: expiresAt } = body;
   requireGivable(call.principal, account, scopes);
+  const owner = ownerOf(call.deps, call.principal);
   const { token, text } = createToken(call.deps, {
     scopes,
+    ...(owner === undefined ? {} : { owner }),
     ...(account === undefined ? {} : { account }),
     ...(description === undefined ? {} : { description }),
     ...(expiresAt === undefined ? {} : { expiresAt }),
@@ -107,6 +110,7 @@ function render({
   created,
   expiresAt,
   client,
+  owner,
   prefix,
   lastUsed,
 }: Token): JsonObject {
@@ -118,6 +122,7 @@ function render({
     created: formatTime(created),
     expires_at: expiresAt === undefined ? null : formatTime(expiresAt),
     client_id: client === undefined ? null : `app::${client}`,
+    owner: owner ?? null,
     prefix: prefix ?? null,
     last_used: lastUsed === undefined ? null : formatTime(lastUsed.at),
     last_address: lastUsed?.address ?? null,

@@ -6,7 +6,7 @@ import type { Principal } from "../thing/access.ts";
 import { isChosenPassword, refuseAsChosen } from "./chosen-passwords.ts";
 import type { InteractionDeps } from "./deps.ts";
 import { authenticateClient, clientIdOf, clientOf, noteTokenUse } from "./tokens.ts";
-import { authenticateUser } from "./users.ts";
+import { authenticateUser, nameOfUser } from "./users.ts";
 
 type AuthenticationDeps = Pick<InteractionDeps, "store" | "clock" | "loginNames">;
 
@@ -122,15 +122,27 @@ export function validSecrets(
 
 const principals = new WeakMap<Credential | Token, Principal>();
 
+const TOKEN_PREFIX = "token ";
+
 /** The principal of a token: always the same object. */
 function principalOfToken(token: Token): Principal {
   let principal = principals.get(token);
   if (principal === undefined) {
     const { ulid, account, scopes } = token;
-    principal = { kind: "token", name: `token ${ulid}`, account, scopes: new Set(scopes) };
+    principal = { kind: "token", name: TOKEN_PREFIX + ulid, account, scopes: new Set(scopes) };
     principals.set(token, principal);
   }
   return principal;
+}
+
+/** The person behind a token that `principal` makes: himself, or the owner of the token he uses. */
+export function ownerOf(
+  { store }: Pick<InteractionDeps, "store">,
+  principal: Principal,
+): string | undefined {
+  const person = nameOfUser(principal);
+  if (person !== undefined || !principal.name.startsWith(TOKEN_PREFIX)) return person;
+  return store.tokens.get(principal.name.slice(TOKEN_PREFIX.length))?.owner;
 }
 
 /** The principal of a revision of a credential: always the same object. */

@@ -2,6 +2,7 @@ import { isOver, momentIn } from "../clock.ts";
 import { GatewayError } from "../errors.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { generateToken, hashGenerated, isGeneratedSecret, lookupDigest } from "../secrets.ts";
+import { OF_GATEWAY } from "../store/audit.ts";
 import type { Client, Token } from "../store/tokens.ts";
 import { SCOPES, type Scope } from "../thing/access.ts";
 import type { InteractionDeps } from "./deps.ts";
@@ -18,11 +19,11 @@ const PREFIX_LENGTH = 8;
  */
 export function createToken(
   deps: InteractionDeps,
-  wanted: Pick<Token, "account" | "description" | "expiresAt" | "expiresIn" | "client" | "scopes">,
+  wanted: Omit<Token, "ulid" | "digest" | "prefix" | "created" | "lastUsed">,
   text: string = generateToken(deps.random),
 ): IssuedToken {
   const { tokens, clients, accounts, ids } = deps.store;
-  const { account, description, expiresAt, expiresIn, client, scopes } = wanted;
+  const { account, description, expiresAt, expiresIn, client, owner, scopes } = wanted;
   if (account !== undefined && !accounts.has(account)) {
     throw new GatewayError("unknown-account", `there is no account ${account}`);
   }
@@ -42,9 +43,28 @@ export function createToken(
     ...(expiresAt === undefined ? {} : { expiresAt }),
     ...(expiresIn === undefined ? {} : { expiresIn }),
     ...(client === undefined ? {} : { client }),
+    ...(owner === undefined ? {} : { owner }),
   };
   tokens.put(token);
   return { token, text };
+}
+
+/**
+ * Revokes the tokens of a person who is gone, or may do only `scopes` from now on, at once: those that can
+ * do more. Each has its audit record in the same batch.
+ */
+export function revokeTokensOf(
+  { store }: Pick<InteractionDeps, "store">,
+  owner: string,
+  scopes: readonly Scope[] = [],
+): void {
+  for (const token of store.tokens.all()) {
+    if (token.owner !== owner || token.scopes.every((scope) => scopes.includes(scope))) continue;
+    store.tokens.delete(token);
+    const target = `/gateway/tokens/${token.ulid}`;
+    const detail = `its owner ${owner} ${scopes.length === 0 ? "was deleted" : "may do less now"}`;
+    store.audit.record({ ...OF_GATEWAY, action: "token.delete", target, detail });
+  }
 }
 
 /**

@@ -8,6 +8,7 @@ import type { StillEntitled } from "./authorise.ts";
 import { endSessionsOf } from "./browser-sessions.ts";
 import { isChosenPassword, refuseAsChosen } from "./chosen-passwords.ts";
 import type { InteractionDeps } from "./deps.ts";
+import { revokeTokensOf } from "./tokens.ts";
 
 export type WantedUser = {
   readonly name: string;
@@ -59,8 +60,8 @@ export function putUser(
 }
 
 /**
- * Gives a person another role or password, or both, or neither of them; his sessions end. The caller has
- * authorised it.
+ * Gives a person another role or password, or both, or neither of them; his sessions end, and of the
+ * tokens he made those that can do what he may no longer. The caller has authorised it.
  * @throws GatewayError `not-found`, `weak-password`, `conflict`: nobody would be left who may manage the box;
  * as `stillEntitled`.
  */
@@ -80,16 +81,18 @@ export async function changeUser(
   if (phc === undefined && !isOtherRole) return user;
   if (phc !== undefined) deps.loginNames.forget(name);
   endSessionsOf(deps, name);
+  if (isOtherRole) revokeTokensOf(deps, name, ROLES[role]);
   return putUser(deps, { ...user, role: role ?? user.role, phc: phc ?? user.phc });
 }
 
 /**
- * Deletes a person; his sessions end. The caller has authorised it.
+ * Deletes a person; his sessions end, and the tokens he made. The caller has authorised it.
  * @throws GatewayError `conflict`: nobody would be left who may manage the box.
  */
 export function deleteUser(deps: InteractionDeps, user: User): void {
   requireOtherAdmin(deps, user);
   endSessionsOf(deps, user.name);
+  revokeTokensOf(deps, user.name);
   deps.loginNames.forget(user.name);
   deps.store.users.delete(user.name);
 }

@@ -21,6 +21,8 @@ export type Token = {
   readonly expiresIn?: BootMoment;
   /** ULID of the client it was issued to by /oauth2/token. */
   readonly client?: string;
+  /** The person who made it, or made the token it was made with: it ends with him. */
+  readonly owner?: string;
   /** The first characters of its text, by which a person who has it recognises it. */
   readonly prefix?: string;
   readonly lastUsed?: TokenUse;
@@ -50,6 +52,7 @@ const tokenSchema = z.object({
   expiresAt: z.number().exactOptional(),
   expiresIn: z.object({ bootId: z.string(), monotonicMs: z.number() }).exactOptional(),
   client: z.string().exactOptional(),
+  owner: z.string().exactOptional(),
   prefix: z.string().exactOptional(),
   lastUsed: z.object({ at: z.number(), address: z.string() }).exactOptional(),
 });

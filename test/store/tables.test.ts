@@ -186,6 +186,7 @@ await test("tokens, clients and accounts are there as before after a restart", a
     created: 2,
     expiresAt: 3,
     client: "01C",
+    owner: "anna",
   };
   const client: Client = { ulid: "01C", account: "site", secret: hash, scopes: [], created: 1 };
   for (const token of [box, full, { ...full, ulid: "01G", digest: "d3" }]) tokens.put(token);
