@@ -61,18 +61,28 @@ async function putUser(call: AuthorisedCall): Promise<Answer> {
   const name = param(call, "name");
   const body = parseBody(wantedUser, await jsonBody(call));
   if (body.password !== undefined) requireSecure(call);
-  const before = call.deps.store.users.get(name);
-  requireMatch(call.preconditions, ...(before === undefined ? [] : [etagOf(before)]));
+  const before = presentUser(call, name);
+  const stillSo = async (): Promise<void> => {
+    await call.stillEntitled();
+    presentUser(call, name);
+  };
   if (before === undefined) {
     if (body.password === undefined) {
       const faults = [{ pointer: "/password", detail: "is missing: a new user needs one" }];
       throw new GatewayError("malformed", "a new user needs a password", { faults });
     }
     const wanted = { name, ...body, password: body.password };
-    const made = await users.createUser(call.deps, wanted, call.stillEntitled);
+    const made = await users.createUser(call.deps, wanted, stillSo);
     return shown(made, 201);
   }
-  return shown(await users.changeUser(call.deps, name, body, call.stillEntitled), 200);
+  return shown(await users.changeUser(call.deps, name, body, stillSo), 200);
+}
+
+/** Whoever has this name now. @throws GatewayError `precondition-failed`. */
+function presentUser({ deps, preconditions }: AuthorisedCall, name: string): User | undefined {
+  const user = deps.store.users.get(name);
+  requireMatch(preconditions, ...(user === undefined ? [] : [etagOf(user)]));
+  return user;
 }
 
 function removeUser(call: AuthorisedCall): Answer {

@@ -75,3 +75,47 @@ await test("who loses his rights while a password waits to be stretched changes 
   t.same([users.get("bert"), credentials.get(device.json.ulid)], before);
   t.equal(credentials.byUsername("spy"), undefined);
 });
+
+await test("who loses his rights while the password of a device is stretched does not let it in", async (t) => {
+  const gateway = await startGateway(t);
+  const { call, deps } = gateway;
+  const { joining, store } = deps;
+  await call("PUT", "/A/things/boiler", { json: {} });
+  await call("PUT", "/gateway/joining", { json: { seconds: 60, account: "A" } });
+  const password = Buffer.from(PASSWORD);
+  joining.meet({ address: "192.0.2.1", clientId: "pump-1", user: "pump", password });
+  const [asked] = joining.all();
+  const path = `/gateway/joining/requests/${asked?.id ?? ""}/approve`;
+  const token = gateway.token(["mqtt.credentials"]);
+  const [own] = store.tokens.all().slice(-1);
+  // It is looked at before the password is waited for, and after.
+  const get = joining.get.bind(joining);
+  joining.get = (id) => {
+    joining.get = get;
+    if (own !== undefined) store.tokens.delete(own);
+    return get(id);
+  };
+  const json = { thing: "boiler" };
+  t.equal((await call("POST", path, { token, json })).status, 401);
+  t.equal(store.credentials.byUsername("pump"), undefined);
+  t.equal((await call("POST", path, { json })).status, 200, "another may");
+});
+
+await test("If-Match is looked at again when the password has been stretched", async (t) => {
+  let meanwhile: (() => void) | undefined;
+  const bytes = (count: number): Uint8Array => {
+    meanwhile?.();
+    meanwhile = undefined;
+    return systemRandom.bytes(count);
+  };
+  const { call, deps } = await startGateway(t, { deps: { random: { bytes } } });
+  const { users } = deps.store;
+  const json = { role: "viewer", password: PASSWORD };
+  const made = await call("PUT", "/gateway/users/anna", { json });
+  const headers = { "if-match": made.headers.get("etag") ?? "" };
+  const [anna] = users.all();
+  meanwhile = () => anna && users.put({ ...anna, role: "admin", revision: anna.revision + 1 });
+  const changed = await call("PUT", "/gateway/users/anna", { headers, json });
+  t.equal(changed.status, 412);
+  t.match(users.get("anna"), { role: "admin", phc: anna?.phc });
+});
