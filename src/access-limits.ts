@@ -69,4 +69,10 @@ export const ACCESS_LIMITS = {
   auditRefusedPerMinute: 10,
   /** Networks from which a log-in of one person by Basic is recorded within an hour. */
   auditLogInsPerHour: 8,
+  /** Parts of the audit log of which one principal may fill one at once and again within a day. */
+  auditShareParts: 10,
+  /** Rows that such a part has at the least, however small the log is. */
+  auditShareRowsMin: 1_000,
+  /** Principals whose parts are reckoned: about 100 kB. */
+  auditSharesMax: 1_000,
 } as const;

@@ -4,6 +4,7 @@ import { keptText } from "../kept-text.ts";
 import { FIXED_LIMITS } from "../limits.ts";
 import { withoutTokens } from "../secrets.ts";
 import { AuditRepeats } from "./audit-repeats.ts";
+import { AuditShares } from "./audit-shares.ts";
 import type { Commit } from "./commit.ts";
 import type { Database } from "./database.ts";
 import type { HistoryPage } from "./history.ts";
@@ -76,6 +77,7 @@ export class AuditLog {
   readonly #deps: AuditDeps;
   readonly #bounds: AuditBounds;
   readonly #repeats: AuditRepeats;
+  readonly #shares: AuditShares;
   /** The first number that may still be there, and the last one given. */
   #head = 1;
   #last = 0;
@@ -87,6 +89,7 @@ export class AuditLog {
     this.#deps = deps;
     this.#bounds = bounds;
     this.#repeats = new AuditRepeats(deps.clock, (record, count) => this.#write(record, count));
+    this.#shares = new AuditShares(bounds.rows, deps.clock);
   }
 
   async load(): Promise<void> {
@@ -105,10 +108,11 @@ export class AuditLog {
 
   /**
    * Puts the record into the open batch: call it in the turn of the change it is about, and both are
-   * on disk or neither.
+   * on disk or neither. Of a principal who has filled his share of the log it is as `recordRepeatable`.
    */
   record(record: AuditRecord): void {
-    this.#write(record, 1);
+    if (this.#shares.take(record.principal)) this.#write(record, 1);
+    else this.#repeats.add(record);
   }
 
   /**
@@ -177,7 +181,7 @@ export class AuditLog {
       const detail = `${through - this.#head + 1} rows, the oldest, made room for newer ones`;
       this.#head = through + 1;
       commit.put(HEAD, String(this.#head));
-      this.record({ ...OF_GATEWAY, action: "audit.sweep", target, detail });
+      this.#write({ ...OF_GATEWAY, action: "audit.sweep", target, detail }, 1);
       await commit.flushed();
     }
   }

@@ -180,7 +180,9 @@ await test("beyond its rows the oldest go, and a row says how many", async (t) =
 await test("a bound that was lowered is reached in several batches", async (t) => {
   const small = await open(t, { rows: 100, days: 0 });
   const many = FIXED_LIMITS.auditSweptRowsMax * 2;
-  for (let n = 0; n < many; n += 1) small.store.audit.record(DELETION);
+  for (let n = 0; n < many; n += 1) {
+    small.store.audit.record({ ...DELETION, principal: `user ${n % 10}` });
+  }
   await small.store.audit.sweep();
   const found = await entries(small);
   t.ok(found.length <= 100, `${found.length} are left`);
@@ -258,4 +260,31 @@ await test("no bearer token and no long text gets into a record", async (t) => {
   const [entry] = await entries(opened);
   t.equal(entry?.target, "/gateway/tokens/slu_…");
   t.equal(entry?.detail?.length, FIXED_LIMITS.auditTextLengthMax);
+});
+
+await test("who makes and deletes without end fills his share, and the rest is counted", async (t) => {
+  const rows = 20_000;
+  const opened = await open(t, { rows, days: 0 });
+  const { audit } = opened.store;
+  const share = rows / FIXED_LIMITS.auditShareParts;
+  const act = (n: number, principal: string): void => {
+    const action = n % 2 === 0 ? "thing.create" : "thing.delete";
+    audit.record({ ...DELETION, principal, action, target: `/site/things/${n}` });
+  };
+  act(1, "user anna");
+  const done = 10 * share;
+  for (let n = 0; n < done; n += 1) act(n, "user bert");
+  opened.clock.advance(60_000);
+  const found = await entries(opened);
+  const ofBert = found.filter(({ principal }) => principal === "user bert");
+  t.ok(ofBert.length <= share + 4, `${ofBert.length} rows`);
+  const counted = ofBert.reduce((sum, { count = 1 }) => sum + count, 0);
+  t.equal(counted, done, "none is left out");
+  t.ok(ofBert.every(({ action }) => /^thing[.](create|delete)$/.test(action)));
+  act(2, "user anna");
+  t.match((await entries(opened))[0], { principal: "user anna", target: "/site/things/2" });
+  opened.clock.advance(DAY_MS / 2);
+  for (let n = 0; n < done; n += 1) act(n, "user bert");
+  const later = (await entries(opened)).length - found.length - 1;
+  t.ok(later > share / 2 - 10 && later < share / 2 + 10, `half a day, half a share: ${later}`);
 });
