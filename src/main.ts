@@ -115,16 +115,16 @@ async function run(
         }),
       onFatal: (error) => {
         log.error("gateway.failed", { error });
-        end.because(exitCodeOf(error));
+        end.because(exitCodeOf(error), explain(error));
       },
     });
     // Whoever started us waits for this record, whatever is to be logged besides.
     announceReady(gateway, openLog({ ...to, level: "info" }), env);
     await notifier.ready(gateway);
-    const code = await end.code;
-    return await stop(gateway, notifier, log, code);
+    return await stop(gateway, notifier, log, await end.reason);
   } catch (error) {
     log.error("gateway.start_failed", { error });
+    await notifier.stopping(explain(error));
     complain(explain(error));
     return exitCodeOf(error);
   } finally {
@@ -139,17 +139,20 @@ function announceReady(gateway: Gateway, log: Log, env: NodeJS.ProcessEnv): void
   log.info("gateway.ready", { ...ports, version: packageVersion(), threads });
 }
 
+/** What the process ends with, and, if something failed, one line about it. */
+type Reason = { readonly code: ExitCode; readonly why?: string };
+
 type End = {
   /** Resolves with the first reason given; later ones, a second signal among them, change nothing. */
-  readonly code: Promise<ExitCode>;
-  readonly because: (code: ExitCode) => void;
+  readonly reason: Promise<Reason>;
+  readonly because: (code: ExitCode, why?: string) => void;
 };
 
 function awaitEnd(log: Log): End {
   let because: End["because"] = () => undefined;
-  const code = new Promise<ExitCode>((resolve) => {
-    because = (reason) => {
-      resolve(reason);
+  const reason = new Promise<Reason>((resolve) => {
+    because = (code, why) => {
+      resolve(why === undefined ? { code } : { code, why });
       const { stopMsMax } = FIXED_LIMITS;
       // Counts from the first reason, also while the gateway still starts.
       setTimeout(() => {
@@ -170,17 +173,17 @@ function awaitEnd(log: Log): End {
     log.error("gateway.crashed", { error, origin });
     process.exit(EXIT.tryAgain);
   });
-  return { code, because };
+  return { reason, because };
 }
 
 async function stop(
   gateway: Gateway,
   notifier: Notifier,
   log: Log,
-  code: ExitCode,
+  { code, why }: Reason,
 ): Promise<ExitCode> {
   log.info("gateway.stopping");
-  const told = notifier.stopping();
+  const told = notifier.stopping(why);
   try {
     await gateway.stop();
     await told;

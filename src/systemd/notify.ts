@@ -19,8 +19,11 @@ export type Notifier = {
   readonly starting: () => Promise<void>;
   /** The gateway serves. From now on the watchdog is fed, while `isHealthy` answers true in time. */
   readonly ready: (vitals: Vitals) => Promise<void>;
-  /** The ordered stop begins; nothing but this is sent from now on. */
-  readonly stopping: () => Promise<void>;
+  /**
+   * The end begins; nothing but this is sent from now on. `why` stays in `systemctl status` until
+   * the next start, where the log's lines of a process that systemd starts again do not.
+   */
+  readonly stopping: (why?: string) => Promise<void>;
 };
 
 export type Vitals = {
@@ -98,9 +101,9 @@ class ServiceNotifier implements Notifier {
     await this.#queue(["READY=1", statusOf(this.#status)]);
   };
 
-  readonly stopping = async (): Promise<void> => {
+  readonly stopping = async (why = "stopping"): Promise<void> => {
     this.#cancelTimer();
-    const message = this.#queue(["STOPPING=1", "STATUS=stopping"]);
+    const message = this.#queue(["STOPPING=1", statusOf(why)]);
     this.#isStopping = true;
     await message;
   };

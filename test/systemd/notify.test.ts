@@ -175,6 +175,12 @@ await test("after STOPPING=1 nothing more is sent", async (t) => {
   t.same(sent.slice(1), [["STOPPING=1", "STATUS=stopping"]]);
 });
 
+await test("why the gateway ends is told in one line", async (t) => {
+  const { sent, notifier } = notifierWith({});
+  await notifier.stopping("the disk is full;\nfree space");
+  t.same(sent, [["STOPPING=1", "STATUS=the disk is full; free space"]]);
+});
+
 await test("a message that cannot be sent is logged once the gateway runs", async (t) => {
   const events: string[] = [];
   const notifier = openNotifier({

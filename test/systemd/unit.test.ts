@@ -55,6 +55,11 @@ await test("the unit is not restarted into a fault that only a person can mend",
   t.end();
 });
 
+await test("a stop is asked of the gateway alone, and not of the child that tells systemd of it", (t) => {
+  t.match(UNIT, /^KillMode=mixed$/m);
+  t.end();
+});
+
 await test("the unit leaves V8 able to compile, and waits for no network", (t) => {
   t.notMatch(UNIT, /^MemoryDenyWriteExecute=/m);
   t.notMatch(UNIT, /^Requires=/m);
