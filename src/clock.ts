@@ -15,8 +15,11 @@ export type Clock = {
   readonly bootId: string;
   /** True once the machine's time has been set from outside since it booted, as far as we can know. */
   readonly isSynced: () => boolean;
-  /** Calls back once after `delayMs`. The timer alone does not keep the process alive. */
-  readonly after: (delayMs: number, callback: () => void) => CancelTimer;
+  /**
+   * Calls back once after `delayMs`. The timer keeps the process alive only if `isAwaited`: when
+   * somebody waits for what the callback does, and perhaps for nothing else.
+   */
+  readonly after: (delayMs: number, callback: () => void, isAwaited?: boolean) => CancelTimer;
 };
 
 /** Randomness as a parameter. `bytes` is cryptographically strong in production. */
@@ -50,9 +53,9 @@ export function systemClock(trust: "auto" | "always" | "reset" = "auto", root = 
       }
       return isSynced;
     },
-    after: (delayMs, callback) => {
+    after: (delayMs, callback, isAwaited = false) => {
       const timer = setTimeout(callback, Math.min(Math.max(delayMs, 0), TIMER_DELAY_MS_MAX));
-      timer.unref();
+      if (!isAwaited) timer.unref();
       return () => clearTimeout(timer);
     },
   };

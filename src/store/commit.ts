@@ -211,7 +211,7 @@ export class Commit {
     this.#scheduled = true;
     // A timer or an immediate, never a microtask: a batch must not close in the middle of a turn.
     const { waitMs } = this.#window;
-    if (waitMs > 0) this.#options.clock.after(waitMs, this.#write);
+    if (waitMs > 0) this.#options.clock.after(waitMs, this.#write, true);
     else setImmediate(this.#write);
   }
 

@@ -40,7 +40,7 @@ export function makeMend(deps: RecoveryDeps): (failure: GatewayError) => Promise
 /** The old handle still serves reads meanwhile. */
 async function waitForRoom({ space, clock }: RecoveryDeps): Promise<void> {
   while (!(await space.hasRoom())) {
-    await new Promise<void>((resolve) => clock.after(RETRY_EVERY_MS, resolve));
+    await new Promise<void>((resolve) => clock.after(RETRY_EVERY_MS, resolve, true));
   }
 }
 

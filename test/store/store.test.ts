@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,6 +48,33 @@ await test("a store counts its starts and keeps its name", async (t) => {
   t.equal(opened.store.boot, 2);
   t.equal(opened.store.gatewayId, gatewayId);
   t.same(opened.store.ids.momentOf(id), { at: 1, sequence: 1 }, "its ids stay its own");
+});
+
+await test("a process lives until what its store has to write is written", (t) => {
+  const here = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
+  // Nothing but the store: the first batches of a new one are 50 ms apart.
+  const script = `
+    import { systemClock, systemRandom } from ${here("../../src/clock.js")};
+    import { openStore } from ${here("../../src/store/store.js")};
+    import { AMPLE } from ${here("./open-store.js")};
+    import { QUIET_LOG } from ${here("./quiet-log.js")};
+    const store = await openStore({
+      path: process.argv[1],
+      window: { gatherMs: 50, syncIntervalMs: 50 },
+      quotaBytes: 0,
+      history: AMPLE,
+      log: QUIET_LOG,
+      clock: systemClock(),
+      random: systemRandom,
+      onFailure: () => process.exit(1),
+    });
+    await store.close();
+    process.stdout.write("closed");
+  `;
+  const args = ["--input-type=module", "--eval", script, folder(t)];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  t.match({ status, stdout }, { status: 0, stdout: "closed" }, stderr);
+  t.end();
 });
 
 await test("a store whose note of the time is lost knows the time from its newest changes", async (t) => {
