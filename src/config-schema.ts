@@ -23,7 +23,7 @@ const SHAPES = {
       0,
       100,
       8,
-      "how long changes that come while others are being written wait for more, ms; a lone one never does",
+      "how long changes that come thick and fast wait for more, ms, where that brings more; one alone does not",
     ),
     sync_interval_ms: integer(
       0,

@@ -20,6 +20,8 @@ type Batch = {
   readonly impatient: Set<(stall: GatewayError) => void>;
   /** UTF-16 units that were put, also in place of others: about the memory it takes. */
   size: number;
+  /** What `size` was when the later half of its wait began, if it waits. */
+  sizeAtHalf: number | undefined;
 };
 
 export type CommitOptions = {
@@ -211,18 +213,31 @@ export class Commit {
     this.#scheduled = true;
     // A timer or an immediate, never a microtask: a batch must not close in the middle of a turn.
     const { waitMs } = this.#window;
-    if (waitMs > 0) this.#options.clock.after(waitMs, this.#write, true);
+    if (waitMs > 0) this.#wait(waitMs);
     else setImmediate(this.#write);
+  }
+
+  #wait(waitMs: number): void {
+    const { clock } = this.#options;
+    const batch = this.#open;
+    const { laterHalfMs } = this.#window;
+    if (laterHalfMs !== undefined) {
+      clock.after(laterHalfMs, () => {
+        batch.sizeAtHalf = batch.size;
+      });
+    }
+    clock.after(waitMs, this.#write, true);
   }
 
   readonly #write = (): void => {
     assert(this.#inFlight === undefined, "one batch in flight");
     if (this.#failure !== undefined) return;
-    this.#options.beforeWrite();
     const batch = this.#open;
+    const { sizeAtHalf } = batch;
+    this.#window.close(sizeAtHalf === undefined ? undefined : batch.size > sizeAtHalf);
+    this.#options.beforeWrite();
     this.#open = newBatch();
     this.#inFlight = batch;
-    this.#window.close();
     // Only now: what `beforeWrite` puts belongs to this batch and must not ask for another.
     this.#scheduled = false;
     this.#options.writability.setBehind(false);
@@ -324,5 +339,5 @@ function textOf(row: Row): string | undefined {
 }
 
 function newBatch(): Batch {
-  return { rows: new Map(), waiting: [], impatient: new Set(), size: 0 };
+  return { rows: new Map(), waiting: [], impatient: new Set(), size: 0, sizeAtHalf: undefined };
 }
