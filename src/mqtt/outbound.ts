@@ -183,11 +183,9 @@ function retainedState(topic: string, content: Json): Message {
   return { topic, payload, qos: 1, retain: true, isState: true, request: undefined };
 }
 
-/** Releases what was offered, in its order; of what follows on another for one session, once. */
+/** Releases what was offered: from its end, so that the first of a session's covers the others. */
 function releaseAll(owed: readonly Owed[]): void {
-  owed.forEach(({ session, counter }, index) => {
-    if (owed[index + 1]?.session !== session) session.queue.release(counter);
-  });
+  for (const { session, counter } of owed.toReversed()) session.queue.release(counter);
 }
 
 function atMost(published: Qos, asked: Qos): Qos {
