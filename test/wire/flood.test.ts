@@ -6,9 +6,9 @@ import { BOILER } from "./things.ts";
 const INFLIGHT = 10;
 const ROUNDS = 4;
 
-// A batch waits long enough for all that is read before it closes.
+// All of a flood is in one segment, and a batch closes behind the turn that began it.
 const site = await Site.start(file, {
-  SLUICE_STORE__GATHER_MS: "100",
+  SLUICE_STORE__GATHER_MS: "0",
   SLUICE_LIMITS__INFLIGHT: String(INFLIGHT),
 });
 await site.makeThing("boiler", BOILER);
