@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import { test } from "tap";
 import { outputPattern, sectionOf } from "./documents.ts";
 import { needs } from "./systemd/programs.ts";
@@ -23,7 +24,7 @@ curl() {
   echo 'four random words do' | command curl --silent --show-error --fail-with-body "\${words[@]}"
 }
 sh() {
-  command sh "$@" > "$TMPDIR/said" &
+  (cd "$TMPDIR" && exec sh "$@") > "$TMPDIR/said" &
   while kill -0 $! && ! grep . "$TMPDIR/said"; do sleep 0.1; done
 }
 port() { sed -n 's/.*"'"$1"'":\\([0-9]*\\).*/\\1/p' "$TMPDIR/log"; }
@@ -48,6 +49,7 @@ await test(
     const steps = stepsOf(sectionOf("README.md", "On the network: claim it"));
     t.equal(steps.length, 4, "the steps were found");
     const [install, ...rest] = steps.map(atHome);
+    const around = readdirSync(".");
     const first = { commands: `${SURROUNDINGS}${install?.commands ?? ""}`, shown: "" };
     const { code, outputs, stderr } = await runSteps(t, [first, ...rest], {
       SLUICE_MQTT__PORT: "0",
@@ -57,6 +59,7 @@ await test(
       SLUICE_TLS__HTTPS_PORT: "0",
     });
     t.equal(code, 0, `the last command succeeds\n${stderr}\n${outputs.join("\n")}`);
+    t.same(readdirSync("."), around, "nothing is left in the working folder");
     const [shown = "", claimed = "", trusted = "", connected = ""] = outputs;
     const fingerprint = /^CA SHA-256: *(\S+)$/m;
     t.match(shown, /^claim code: [A-Z2-7-]{14}$/m);
