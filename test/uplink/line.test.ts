@@ -198,8 +198,10 @@ await test("what was not acknowledged comes again on the next line", MOSQUITTO, 
     const end = await second.next("the next message");
     t.equal(end.payload.toString(), "end", `MQTT ${protocol}, QoS ${qos}: nothing comes twice`);
     end.acknowledge();
+    // The broker answers in order: once it has this one, it has released what came before.
+    await second.line.publish(message("done", ""));
+    t.equal(session.unreleased.size, 0, "every id is released");
     await second.line.close();
-    t.equal(session.unreleased.size <= 1, true);
   }
 });
 
