@@ -6,7 +6,8 @@ import { DAY_MS, folderOf } from "../tls/kit.ts";
 import { makeRequest, openssl } from "../tls/openssl.ts";
 import { run, type TlsStatus } from "../tls/site.ts";
 import { clockStateOf } from "./life.ts";
-import { missingCompiler, ShiftedDaemon } from "./shifted-daemon.ts";
+import { missingCompiler } from "../preload.ts";
+import { ShiftedDaemon } from "./shifted-daemon.ts";
 
 const TLS = { SLUICE_TLS__MQTT_PORT: "0", SLUICE_TLS__HTTPS_PORT: "0" };
 const YEARS_2 = 731 * DAY_MS;

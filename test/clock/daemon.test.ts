@@ -1,6 +1,7 @@
 import { test } from "tap";
 import { clockStateOf, Life, timeOf } from "./life.ts";
-import { missingCompiler, ShiftedDaemon } from "./shifted-daemon.ts";
+import { missingCompiler } from "../preload.ts";
+import { ShiftedDaemon } from "./shifted-daemon.ts";
 
 const YEARS_10 = 3_653 * 86_400_000;
 const VERSION_DAY = Date.UTC(2026, 10, 22);

@@ -1,20 +1,11 @@
-import { spawnSync } from "node:child_process";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
 import { Daemon, daemonEnvironment } from "../daemon.ts";
+import { compileLibrary } from "../preload.ts";
 import { ADMIN_TOKEN, ask, type CallOptions, type Login, type Reply } from "../wire/site.ts";
 import { timeOf, type Subject } from "./life.ts";
-
-/** Why this cannot run here; where everything has to run its compilation fails instead. */
-export const missingCompiler: string | undefined =
-  process.env["CI"] === "true" || spawnSync("gcc", ["--version"]).status === 0
-    ? undefined
-    : "needs gcc";
-
-const SOURCE = fileURLToPath(new URL("../../../test/clock/shift.c", import.meta.url));
 
 /** The daemon as its own process, under a wall clock that the test sets. */
 export class ShiftedDaemon implements Subject {
@@ -36,11 +27,7 @@ export class ShiftedDaemon implements Subject {
     const env = daemonEnvironment(t);
     const folder = join(env.SLUICE_STORE__PATH, "..");
     const library = join(folder, "shift.so");
-    const flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"];
-    const compiled = spawnSync("gcc", [...flags, "-o", library, SOURCE, "-ldl"], {
-      encoding: "utf8",
-    });
-    if (compiled.status !== 0) throw new Error(`shift.c was not compiled: ${compiled.stderr}`);
+    compileLibrary("clock/shift.c", library);
     const file = join(folder, "shift");
     const shift = openSync(file, "w");
     t.teardown(() => closeSync(shift));

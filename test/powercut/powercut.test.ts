@@ -22,7 +22,7 @@ import {
   type Recorded,
 } from "./recording.ts";
 import { hasUnsyncedNames, leaveTornState, MERCIES, type Mercy } from "./torn-state.ts";
-import { missingCompiler } from "./trace.ts";
+import { missingCompiler } from "../preload.ts";
 
 // npm run test:powercut -- --states 400 --seed 4711
 // npm run test:powercut -- --fault all

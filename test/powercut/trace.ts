@@ -1,5 +1,4 @@
-import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { compileLibrary } from "../preload.ts";
 
 /** One call of the recorded process. Times are ns of CLOCK_MONOTONIC: `process.hrtime.bigint()`. */
 export type Call = { readonly begin: bigint; readonly end: bigint } & (
@@ -18,23 +17,9 @@ export type Call = { readonly begin: bigint; readonly end: bigint } & (
   | { readonly kind: "mkdir"; readonly path: string }
 );
 
-/** Why there is no recorder here; where everything has to run its compilation fails instead. */
-export const missingCompiler: string | undefined =
-  process.env["CI"] === "true" || spawnSync("gcc", ["--version"]).status === 0
-    ? undefined
-    : "needs gcc";
-
-const SOURCE = fileURLToPath(new URL("../../../test/powercut/recorder.c", import.meta.url));
-
 /** Compiles the recorder to `library` and returns the environment that preloads it. */
 export function makeRecorder(library: string, root: string, trace: string): NodeJS.ProcessEnv {
-  const flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"];
-  const { status, stderr } = spawnSync(
-    "gcc",
-    [...flags, "-o", library, SOURCE, "-ldl", "-lpthread"],
-    { encoding: "utf8" },
-  );
-  if (status !== 0) throw new Error(`the recorder was not compiled: ${stderr}`);
+  compileLibrary("powercut/recorder.c", library);
   return { LD_PRELOAD: library, POWERCUT_ROOT: root, POWERCUT_TRACE: trace };
 }
 

@@ -3,7 +3,8 @@ import mqtt from "mqtt";
 import { test, type Test } from "tap";
 import { httpTo, type Http } from "../crash/http.ts";
 import { Daemon, daemonEnvironment } from "../daemon.ts";
-import { makeRefusingDisk, missingCompiler, type RefusingDisk } from "./refusing-disk.ts";
+import { missingCompiler } from "../preload.ts";
+import { makeRefusingDisk, type RefusingDisk } from "./refusing-disk.ts";
 
 const ADMIN_TOKEN = "slu_refused-writes-test-administrator";
 const THING = "/site/things/boiler";

@@ -1,11 +1,8 @@
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
-
-const SOURCE = fileURLToPath(new URL("../../../test/storage/refusing-disk.c", import.meta.url));
+import { compileLibrary } from "../preload.ts";
 
 /** A folder for a store that can be made to take no writes. */
 export type RefusingDisk = {
@@ -16,23 +13,13 @@ export type RefusingDisk = {
   readonly relent: () => void;
 };
 
-/** Why there is none here; where everything has to run its compilation fails instead. */
-export const missingCompiler: string | undefined =
-  process.env["CI"] === "true" || spawnSync("gcc", ["--version"]).status === 0
-    ? undefined
-    : "needs gcc";
-
 export function makeRefusingDisk(t: Test): RefusingDisk {
   const folder = mkdtempSync(join(tmpdir(), "sluice-refusing-"));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   const [library, flag, path] = ["refusing-disk.so", "flag", "store"].map((each) =>
     join(folder, each),
   ) as [string, string, string];
-  const flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"];
-  const { status, stderr } = spawnSync("gcc", [...flags, "-o", library, SOURCE, "-ldl"], {
-    encoding: "utf8",
-  });
-  if (status !== 0) throw new Error(`the refusing disk was not compiled: ${stderr}`);
+  compileLibrary("storage/refusing-disk.c", library);
   return {
     env: {
       SLUICE_STORE__PATH: path,
