@@ -304,6 +304,8 @@ export const FIXED_LIMITS = {
   checkedChangesMax: 10_000,
   /** Starts in a row that did not last: a damaged table may be what ends them. */
   uncleanStartsMax: 3,
+  /** Places of a file that the disk cannot give, 4 KiB each, until the rest counts as such: each may take seconds. */
+  unreadablePiecesMax: 256,
   /** Bytes of one block of a table that is believed: far above any of ours, of a few KiB. */
   blockBytesMax: 16_777_216,
   /** The same, unpacked. */

@@ -14,6 +14,8 @@ export const MAIN = fileURLToPath(new URL("../src/main.js", import.meta.url));
 
 export type Ended = {
   readonly code: number | null;
+  /** What ended it, where that was a signal. */
+  readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;
 };
@@ -48,8 +50,9 @@ export class Daemon {
     });
     this.#child.stdout.on("data", (chunk: Buffer) => (this.#stdout += chunk.toString()));
     this.#child.stderr.on("data", (chunk: Buffer) => (this.#stderr += chunk.toString()));
-    this.#ended = once(this.#child, "close").then(([code]) => ({
+    this.#ended = once(this.#child, "close").then(([code, signal]) => ({
       code: code as number | null,
+      signal: signal as NodeJS.Signals | null,
       stdout: this.#stdout,
       stderr: this.#stderr,
     }));

@@ -1,4 +1,5 @@
-import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { readFragile } from "./fragile-file.ts";
 import { listLevelFolder } from "./level-folder.ts";
 import { readLogFile } from "./level-log-file.ts";
 import { TableFile } from "./level-table.ts";
@@ -15,16 +16,19 @@ export function requireReadable(folder: string): void {
 }
 
 /**
- * Looks at the logs that LevelDB is about to read: it drops what does not match, and up to 32 KiB of
- * good records behind it, without a word.
+ * Looks at what LevelDB is about to read. Of its logs it drops what does not match, and up to 32 KiB of
+ * good records behind it, without a word; a bad sector in any of these files stops it.
  * @returns what is wrong, or `undefined`: a torn end is not, a power cut leaves one.
  */
-export function whyLogsAreDamaged(folder: string): string | undefined {
+export function whyOpenedFilesAreDamaged(folder: string): string | undefined {
   if (!existsSync(folder)) return undefined;
-  const { logs } = listLevelFolder(folder);
-  return logs
-    .map((path) => (readLogFile(readFileSync(path)).isDamaged ? `${path} is damaged` : undefined))
-    .find((reason) => reason !== undefined);
+  const { logs, descriptions } = listLevelFolder(folder);
+  for (const path of [...descriptions, ...logs]) {
+    const { bytes, unreadable } = readFragile(path);
+    if (unreadable > 0) return `the disk cannot read ${path} in ${unreadable} places`;
+    if (logs.includes(path) && readLogFile(bytes).isDamaged) return `${path} is damaged`;
+  }
+  return undefined;
 }
 
 /**

@@ -3,10 +3,15 @@ import { join } from "node:path";
 import { readLogFile } from "./level-log-file.ts";
 import { varintAt, type Entry } from "./level-table.ts";
 
-/** Paths of the files that hold rows, the oldest first. */
-export type LevelFolder = { readonly logs: readonly string[]; readonly tables: readonly string[] };
+/** Paths of the files that hold rows, the oldest first, and of those that say which these are. */
+export type LevelFolder = {
+  readonly logs: readonly string[];
+  readonly tables: readonly string[];
+  readonly descriptions: readonly string[];
+};
 
 const LOG = /^(\d+)\.log$/;
+const DESCRIPTION = /^(?:CURRENT|MANIFEST-\d+)$/;
 const TABLE = /^(\d+)\.(?:ldb|sst)$/;
 
 /**
@@ -28,7 +33,8 @@ export function listLevelFolder(folder: string): LevelFolder {
   });
   const inOrder = (files: readonly string[]): readonly string[] =>
     [...files].sort().map((name) => join(folder, name));
-  return { logs: inOrder(logs), tables: inOrder(tables) };
+  const descriptions = names.filter((name) => DESCRIPTION.test(name));
+  return { logs: inOrder(logs), tables: inOrder(tables), descriptions: inOrder(descriptions) };
 }
 
 /** The rows that a batch of the log puts and deletes. */

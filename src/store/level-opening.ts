@@ -4,7 +4,7 @@ import { Level } from "level";
 import { FIXED_LIMITS } from "../limits.ts";
 import type { Log } from "../log.ts";
 import { isDamage, type Damage } from "./damage.ts";
-import { requireReadable, whyLogsAreDamaged, whyTablesAreDamaged } from "./level-check.ts";
+import { requireReadable, whyOpenedFilesAreDamaged, whyTablesAreDamaged } from "./level-check.ts";
 import { readDropped, type Dropped } from "./level-log.ts";
 import { LongStep } from "./long-step.ts";
 import { salvage, unfinishedSalvage, type Salvaged } from "./salvage.ts";
@@ -126,7 +126,7 @@ async function knownDamage(
   const bytes = wasClean ? checkedBytesClean : checkedBytesUnclean;
   const step = new LongStep(deps, "store.checking");
   return (
-    whyLogsAreDamaged(folder) ??
+    whyOpenedFilesAreDamaged(folder) ??
     (await whyTablesAreDamaged(folder, starts < uncleanStartsMax ? bytes : Infinity, step))
   );
 }

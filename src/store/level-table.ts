@@ -1,6 +1,6 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { FIXED_LIMITS } from "../limits.ts";
 import { crcStep, mask, maskedCrc } from "./crc32c.ts";
+import { FragileFile } from "./fragile-file.ts";
 import { uncompress } from "./snappy.ts";
 
 /** One version of a row as LevelDB keeps it. The key as latin1 text: it sorts as its bytes do. */
@@ -25,21 +25,19 @@ type Handle = { readonly offset: number; readonly size: number };
 /**
  * A table of LevelDB (doc/table_format.md), read block by block, each checked: LevelDB does not. If
  * its index cannot be read, its blocks are found by their checksums, one after the other, up to the
- * first that does not match.
+ * first that does not match. A block that the disk cannot give is a damaged one.
  */
 export class TableFile {
-  readonly #descriptor: number;
-  readonly #size: number;
+  readonly #file: FragileFile;
   readonly #handles: readonly Handle[];
   #damagedBlocks = 0;
 
   /** @throws Error of the file system. */
   constructor(path: string) {
-    this.#descriptor = openSync(path, "r");
-    this.#size = fstatSync(this.#descriptor).size;
+    this.#file = new FragileFile(path);
     const index = this.#readIndex();
     if (index === undefined) this.#damagedBlocks += 1;
-    this.#handles = index ?? scanBlocks(this.#read(0, this.#size));
+    this.#handles = index ?? scanBlocks(this.#file.read(0, this.#file.size));
   }
 
   /** Met so far; a table that is cut short or has no index counts one for that. */
@@ -59,7 +57,7 @@ export class TableFile {
   /** Compares all of it with its checksums, some blocks a step. */
   *check(): Generator<void> {
     for (const run of runsOf(this.#handles)) {
-      const bytes = this.#read(run.offset, run.size);
+      const bytes = this.#file.read(run.offset, run.size);
       for (const { offset, size } of run.blocks) {
         if (!isWhole(bytes, offset - run.offset, size)) this.#damagedBlocks += 1;
       }
@@ -68,12 +66,13 @@ export class TableFile {
   }
 
   close(): void {
-    closeSync(this.#descriptor);
+    this.#file.close();
   }
 
   #readIndex(): readonly Handle[] | undefined {
-    if (this.#size < FOOTER) return undefined;
-    const footer = this.#read(this.#size - FOOTER, FOOTER);
+    const { size } = this.#file;
+    if (size < FOOTER) return undefined;
+    const footer = this.#file.read(size - FOOTER, FOOTER);
     if (footer.readBigUInt64LE(FOOTER - 8) !== MAGIC) return undefined;
     const [, metaEnd] = handleAt(footer, 0);
     const [handle] = handleAt(footer, metaEnd);
@@ -83,14 +82,8 @@ export class TableFile {
   }
 
   #block({ offset, size }: Handle): Buffer | undefined {
-    const bytes = this.#read(offset, size + TRAILER);
+    const bytes = this.#file.read(offset, size + TRAILER);
     return isWhole(bytes, 0, size) ? contentsOf(bytes, { offset: 0, size }) : undefined;
-  }
-
-  /** As much of it as there is. */
-  #read(offset: number, length: number): Buffer {
-    const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.#size - offset)));
-    return bytes.subarray(0, readSync(this.#descriptor, bytes, 0, bytes.length, offset));
   }
 }
 

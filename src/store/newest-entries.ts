@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFragile } from "./fragile-file.ts";
 import { entriesOfBatch, listLevelFolder } from "./level-folder.ts";
 import { readLogFile } from "./level-log-file.ts";
 import { TableFile, type Entry } from "./level-table.ts";
@@ -12,7 +12,7 @@ export type Losses = { damagedBlocks: number; damagedLogs: number };
  */
 export function* newestEntries(folder: string, losses: Losses): Generator<Entry> {
   const { logs: paths, tables } = listLevelFolder(folder);
-  const logs = paths.map((path) => readLogFile(readFileSync(path)));
+  const logs = paths.map((path) => readLogFile(readFragile(path).bytes));
   losses.damagedLogs = logs.filter(({ isDamaged, isTorn }) => isDamaged || isTorn).length;
   const files = tables.map((path) => new TableFile(path));
   try {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Level } from "level";
 import { test, type Test } from "tap";
 import { maskedCrc } from "../../src/store/crc32c.ts";
-import { whyLogsAreDamaged, whyTablesAreDamaged } from "../../src/store/level-check.ts";
+import { whyOpenedFilesAreDamaged, whyTablesAreDamaged } from "../../src/store/level-check.ts";
 import { readLogFile } from "../../src/store/level-log-file.ts";
 import { LongStep } from "../../src/store/long-step.ts";
 import { newestEntries, type Losses } from "../../src/store/newest-entries.ts";
@@ -66,7 +66,7 @@ await test("the files of LevelDB are read as LevelDB reads them", async (t) => {
     t.same(read.losses, { damagedBlocks: 0, damagedLogs: 0 });
     t.ok(rows.size > 1_000);
     t.same(read.rows, rows);
-    t.equal(whyLogsAreDamaged(folder), undefined);
+    t.equal(whyOpenedFilesAreDamaged(folder), undefined);
     t.equal(await whyTablesAreDamaged(folder, Infinity, step()), undefined);
   }
 });
@@ -140,7 +140,7 @@ await test("a log tells damage from a torn end, and gives every record that is w
   t.match(readLogFile(middle), { isDamaged: true, isTorn: false });
   t.equal(readLogFile(middle).records.length, 99, "only one record is lost");
   writeFileSync(log, middle);
-  t.match(whyLogsAreDamaged(folder), /is damaged/);
+  t.match(whyOpenedFilesAreDamaged(folder), /is damaged/);
 });
 
 await test("the checksum is CRC-32C", (t) => {
